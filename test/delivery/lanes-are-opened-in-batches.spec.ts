@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { Consumer, resolveSubscription } from '@waybill/consumer';
 import { PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { waitUntil } from '@waybill/testing';
 import { Fixture } from '../support/fixture.js';
 
@@ -48,10 +48,9 @@ describe('lanes that are opened together', () => {
         group,
         subscriptions: [],
         patterns: [{ pattern, subscribe: (topic) => resolveSubscription(topic, handler) }],
-        bus: database,
+        database,
         transactions: new PgTransactionRunner(database) as TransactionRunner,
-        topics: new Topics(database.session),
-        signals: new LogSignals(database),
+        log: new PostgresLogEngine(database),
       },
       { leaseMs: 60_000, heartbeatMs: 10_000, pollMaxMs: 500 },
     );

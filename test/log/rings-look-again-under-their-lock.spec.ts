@@ -1,13 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
-import {
-  appendCall,
-  LogAppender,
-  LogReader,
-  LogRetention,
-  type ReadyBatch,
-  RecordBatchBuilder,
-} from '@waybill/log';
+import { LogAppender, type ReadyBatch, RecordBatchBuilder } from '@waybill/log';
+import { appendCall, LogRetention, PostgresLogEngine } from '@waybill/log/postgres';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { faultsOf, Fixture, numbersOf, upTo } from '../support/fixture.js';
@@ -259,7 +253,7 @@ describe('the log, after a new bucket has begun', () => {
   test('is never read with a gap, even with a map that is a full ring old', async () => {
     const [partitionId] = (await fixture.topics.get('orders')).partitionIds as [number];
     await fixture.database.pool.query('update waybill.topic set retention_ms = 1');
-    const reader = new LogReader(fixture.database, fixture.topics);
+    const reader = new PostgresLogEngine(fixture.database);
     const retention = new LogRetention(fixture.database, { bucketMs: 1 });
     await fixture.publish(0);
     await fixture.moveAll();
@@ -278,7 +272,7 @@ describe('the log, after a new bucket has begun', () => {
   });
 
   test('takes records under another producer id when the sequence numbers run out', async () => {
-    const appender = new LogAppender(fixture.database, fixture.topics, undefined, { producerRecordsMax: 10 });
+    const appender = new LogAppender(fixture.engine, { producerRecordsMax: 10 });
     for (const n of upTo(45)) {
       await appender.append({ topic: 'orders', value: Buffer.from(JSON.stringify({ n })), headers: [] });
     }

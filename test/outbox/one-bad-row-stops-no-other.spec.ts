@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Bell, type Logger, newId } from '@waybill/kernel';
-import { Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox, Relay, type RelayOptions } from '@waybill/outbox';
 import { Recurring } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
@@ -54,8 +54,8 @@ async function removeTopic(name: string): Promise<void> {
 }
 
 async function drain(options: RelayOptions = {}): Promise<Relay> {
-  const { database, topics, signals } = fixture;
-  const relay = new Relay({ database, topics, signals, bell: new Bell(), logger }, options);
+  const { database, engine: log } = fixture;
+  const relay = new Relay({ database, log, bell: new Bell(), logger }, options);
   while ((await relay.runOnce()) === 'again');
   return relay;
 }
@@ -169,7 +169,7 @@ describe('a row that cannot be moved is quarantined, and the others move in orde
 
   test('except a topic that this process does not know yet', async () => {
     await drain();
-    await new Topics(fixture.database.session).create('newer', { partitions: 1 });
+    await new PostgresLogEngine(fixture.database).topics.create('newer', { partitions: 1 });
     await fixture.publish(1, 'k', 'newer');
     await drain();
     expect(numbersOf(await fixture.log('newer'))).toEqual([1]);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Bell, isWaybillError, newId, type PgDatabase } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox, Relay } from '@waybill/outbox';
 import { rightsOf } from '@waybill/schema/internal';
 import { Timers } from '@waybill/timer';
@@ -37,7 +37,7 @@ afterAll(() => bus.close());
 
 /** One of each thing that belongs to group billing and topic payments. */
 async function seed(): Promise<void> {
-  const topics = new Topics(owner.session);
+  const { topics } = new PostgresLogEngine(owner);
   const [orders, payments] = [
     await topics.create('orders', { partitions: 1 }),
     await topics.create('payments', { partitions: 1 }),
@@ -45,8 +45,7 @@ async function seed(): Promise<void> {
   const database = databases.get('relay') as PgDatabase;
   relay = new Relay({
     database,
-    topics: new Topics(database.session),
-    signals: new LogSignals(database),
+    log: new PostgresLogEngine(database),
     bell: new Bell(),
   });
   await owner.pool.query(`insert into waybill.consumer_group (name) values ('shop'), ('billing')`);

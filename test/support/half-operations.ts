@@ -1,4 +1,5 @@
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import {
   type CheckBack,
   HalfMessageChecker,
@@ -70,9 +71,10 @@ export class HalfFloor {
   }
 
   halvesOf(bus: PgDatabase, options: HalfMessagesOptions = {}, group = 'payments'): HalfMessages {
-    const { topics, outbox, signals } = this.fixture;
+    const { outbox } = this.fixture;
+    const log = bus === this.fixture.database ? this.fixture.engine : new PostgresLogEngine(bus);
     const encode = outbox.encode.bind(outbox);
-    return new HalfMessages({ bus, topics, signals, group, encode, databases: this.databases }, options);
+    return new HalfMessages({ bus, log, group, encode, databases: this.databases }, options);
   }
 
   /** @param parts `groupCheck`: the check for every topic without its own */

@@ -13,9 +13,9 @@ export function timersOf(
   options: TimerServiceOptions = {},
   { logger = silentLogger, clock = systemClock }: { logger?: Logger; clock?: Clock } = {},
 ): { timers: Timers; service: TimerService } {
-  const { database, topics, signals } = fixture;
+  const { database, engine: log } = fixture;
   const service = new TimerService(
-    { database, topics, signals, logger, clock, ...(redis === undefined ? {} : { redis: redis.url }) },
+    { database, log, logger, clock, ...(redis === undefined ? {} : { redis: redis.url }) },
     options,
   );
   return { timers: new Timers(database.session, service), service };

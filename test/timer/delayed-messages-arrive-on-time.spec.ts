@@ -14,8 +14,8 @@ describe('a delayed message', () => {
   beforeAll(async () => {
     fixture = await Fixture.create();
     ({ service, timers } = timersOf(fixture));
-    const { database, topics, signals } = fixture;
-    relay = new Relay({ database, topics, signals, bell: new Bell(), alarm: service });
+    const { database, engine: log } = fixture;
+    relay = new Relay({ database, log, bell: new Bell(), alarm: service });
     service.start();
   });
   afterAll(async () => {

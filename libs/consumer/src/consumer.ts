@@ -11,14 +11,7 @@ import {
   systemClock,
 } from '@waybill/kernel';
 import { guardLogger } from '@waybill/kernel/internal';
-import {
-  type FetchPosition,
-  GroupMembership,
-  LogReader,
-  oldestBucketSeq,
-  type Ownership,
-  Sealer,
-} from '@waybill/log';
+import { type FetchPosition, type Membership, type Ownership, Sealer } from '@waybill/log';
 import { PostgresBudgetStore } from './policy/retry-budget-store.js';
 import { databaseIdentity } from '@waybill/schema';
 import { ConsumerCounters } from './retry/consumer-counters.js';
@@ -39,6 +32,7 @@ import { Permits } from './delivery/permits.js';
 import type { Subscription } from './handler/subscription.js';
 import { TopicPatterns } from './handler/topic-pattern.js';
 import { TopicWatch } from './handler/topic-watch.js';
+import { oldestBucket } from './statements.generated.js';
 
 /** A consumer that has not been able to read for this many leases gives up its partitions. */
 const BLIND_LEASES = 3;
@@ -57,8 +51,7 @@ export class Consumer {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #partitions: OwnedPartitions;
-  readonly #reader: LogReader;
-  readonly #membership: GroupMembership;
+  readonly #membership: Membership;
   readonly #fetcher: BackgroundService;
   readonly #ticker: BackgroundService;
   readonly #permits: Permits;
@@ -92,7 +85,6 @@ export class Consumer {
     this.#byTopic = byTopic(dependencies.subscriptions);
     this.#clock = dependencies.clock ?? systemClock;
     this.#logger = guardLogger(dependencies.logger);
-    this.#reader = new LogReader(dependencies.bus, dependencies.topics);
     this.#permits = new Permits(this.#options.maxConcurrency, () => this.#pump());
     const service = { clock: this.#clock, logger: this.#logger };
     this.#watch = new TopicWatch({
@@ -100,8 +92,7 @@ export class Consumer {
       group: dependencies.group,
       patterns: new TopicPatterns(dependencies.patterns ?? []),
       byTopic: this.#byTopic,
-      topics: dependencies.topics,
-      signals: dependencies.signals,
+      log: dependencies.log,
     });
     this.#fetcher = new BackgroundService({
       ...service,
@@ -121,7 +112,7 @@ export class Consumer {
     });
     const { leaseMs, heartbeatMs } = this.#options;
     const topicsNow = (): string[] => (this.#isBlind ? [] : [...this.#byTopic.keys()]);
-    this.#membership = new GroupMembership(dependencies.bus, dependencies.topics, dependencies.signals, {
+    this.#membership = dependencies.log.join({
       ...service,
       group: dependencies.group,
       get topics() {
@@ -135,26 +126,27 @@ export class Consumer {
         onLost: (ownership) => this.#onLost(ownership),
       },
     });
-    const { group, topics } = dependencies;
+    const { group } = dependencies;
+    const { topics } = dependencies.log;
     this.#partitions = new OwnedPartitions({ ...service, group, topics, membership: this.#membership });
   }
 
   /** Joins the group and starts consuming. */
   async start(): Promise<void> {
-    const { bus, transactions } = this.dependencies;
-    const [log, handlers] = await Promise.all([
-      databaseIdentity(bus.session),
+    const { database, log, transactions } = this.dependencies;
+    const [own, handlers] = await Promise.all([
+      databaseIdentity(database.session),
       databaseIdentity(transactions.session),
     ]);
     await this.#watch.start();
     await this.#membership.start();
-    const context = this.#laneContext(log === handlers ? undefined : log);
+    const context = this.#laneContext(own === handlers ? undefined : own);
     const { startFrom } = this.#options;
-    this.#opener = new LaneOpener(context, this.#byTopic, this.dependencies.topics, this.#reader, startFrom);
+    this.#opener = new LaneOpener(context, this.#byTopic, log, this.#membership, startFrom);
     this.#redrives = new RedriveWatch({
       ...context,
-      session: bus.session,
-      signals: this.dependencies.signals,
+      session: database.session,
+      signals: log.signals,
       lanes: () => this.#partitions.lanes(),
       wake: () => {
         this.#partitions.stirAll();
@@ -162,25 +154,25 @@ export class Consumer {
       },
     });
     this.#redrives.start();
-    this.#unsubscribe = this.dependencies.signals.subscribe('appended', this.#fetcher.bell);
+    this.#unsubscribe = log.signals.subscribe('appended', this.#fetcher.bell);
     this.#fetcher.start();
     this.#ticker.start();
   }
 
   #laneContext(inboxFor: string | undefined): LaneContext {
-    const { bus, transactions, group, budgets, signatures } = this.dependencies;
+    const { database, transactions, group, budgets, signatures } = this.dependencies;
     const { sealer = Sealer.none, codecs = {} } = this.dependencies;
     const { groupId } = this.#membership;
     const { maxCrashes, maxParked, preparedStatements: prepared } = this.#options;
     const wake = (): void => this.#pump();
     const service = { clock: this.#clock, logger: this.#logger };
-    const store = budgets ?? new PostgresBudgetStore(bus.session);
+    const store = budgets ?? new PostgresBudgetStore(database.session);
     return {
       ...service,
       group,
       groupId,
-      databases: { bus, transactions, inboxFor, prepared, signatures, sealer, codecs },
-      topics: this.dependencies.topics,
+      databases: { database, transactions, inboxFor, prepared, signatures, sealer, codecs },
+      topics: this.dependencies.log.topics,
       permits: this.#permits,
       random: () => randomInt(1_000_000) / 1_000_000,
       counters: this.#counters,
@@ -261,7 +253,7 @@ export class Consumer {
       if (offset !== undefined) positions.push({ partitionId: lane.partitionId, offset });
     }
     // Without reading anything, it would not notice that the log is readable again.
-    if (this.#isBlind) await oldestBucketSeq(this.dependencies.bus.session);
+    if (this.#isBlind) await this.dependencies.log.topics.count();
     let again = moreAreDue;
     for (let next = 0; next < positions.length; next += FETCHED_TOGETHER) {
       if (await this.#fetchSome(positions.slice(next, next + FETCHED_TOGETHER))) again = true;
@@ -274,13 +266,13 @@ export class Consumer {
   /** Fetches for some lanes; resolves to whether to read again at once. */
   async #fetchSome(positions: readonly FetchPosition[]): Promise<boolean> {
     try {
-      const fetched = await this.#reader.fetch(positions);
+      const fetched = await this.dependencies.log.fetch(positions);
       for (const batch of fetched.batches) this.#partitions.feed(batch);
       if (fetched.batches.length > 0) this.#partitions.pump();
       return fetched.mayHaveMore;
     } catch (error) {
       if (!(error instanceof OffsetOutOfRangeError)) throw error;
-      const topic = await this.dependencies.topics.get(error.topic);
+      const topic = await this.dependencies.log.topics.get(error.topic);
       this.#partitions.fail(topic.partitionIds[error.partition] ?? -1, error);
       return true;
     }
@@ -305,7 +297,8 @@ export class Consumer {
     const now = this.#clock.monotonic();
     if (this.#opener?.usesInbox !== true || now - this.#inboxRecycledAt < INBOX_MS) return;
     this.#inboxRecycledAt = now;
-    const oldest = await oldestBucketSeq(this.dependencies.bus.session);
-    await new Inbox().recycle(this.dependencies.transactions.session, oldest, this.#logger);
+    const { database, transactions } = this.dependencies;
+    const [row] = await database.session.run(oldestBucket);
+    await new Inbox().recycle(transactions.session, row?.bucketSeq ?? 0, this.#logger);
   }
 }

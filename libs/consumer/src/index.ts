@@ -12,6 +12,7 @@ export {
   type Subscription,
   type SubscriptionOptions,
 } from './handler/subscription.js';
+export { PartitionProgress, type StoredProgress, type Verdict } from './progress/partition-progress.js';
 export { type PatternSubscription } from './handler/topic-pattern.js';
 export { deadLetter, drop, HandlerVerdict, retryIn } from './handler/handler-verdict.js';
 export {

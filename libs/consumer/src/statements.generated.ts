@@ -2,6 +2,19 @@
 import { statement } from '@waybill/kernel/internal';
 
 /**
+ * Stores where a group begins in partitions, with nothing in flight, under the fence of each. Raises, and stores
+ * nothing, if another member owns one of them, or its owner's row is locked.
+ * Locks: the owners' rows (share), until the transaction ends; waits for none
+ */
+export const advanceAll = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string, ownerEpochs: readonly (number | null)[], positions: readonly (number | null)[]], Record<never, never>>('advance-all', `select :schema.advance_all($1, $2, $3::uuid, $4, $5)::text`);
+
+/**
+ * Stores a position, and the offset up to which records may have been begun, under the fence.
+ * Locks: the owner's row (share), until the transaction ends
+ */
+export const advance = statement<[groupId: number, partitionId: number, memberId: string, ownerEpoch: number, position: number, inFlightEnd: number], Record<never, never>>('advance', `select :schema.advance($1, $2, $3::uuid, $4, $5, $6)::text`);
+
+/**
  * Notes that parked messages may be started from now on, and reads them. After a crash, that note remains. One that runs
  * alone because of it is charged: crashes counts how often it was started in this way. dueInMs as in list-parked.
  * Index: parked_message_pkey
@@ -14,6 +27,25 @@ returning m.log_offset as "offset", m.bucket_seq as "bucketSeq", m.key, m.header
           case when m.due_at = 'infinity' then null
                else greatest(0, pg_catalog.ceil(coalesce(extract(epoch from m.due_at - pg_catalog.clock_timestamp()), 0) * 1000.0))::bigint
           end as "dueInMs"`);
+
+/**
+ * Notes that a record is begun alone after a crash; returns how often it has been, including this time. The fence
+ * follows in the same transaction.
+ * Index: crash_charge_offset
+ */
+export const chargeCrash = statement<[groupId: number, partitionId: number, offset: number], { charges: number }>('charge-crash', `with charged as (
+  insert into :schema.crash_charge (group_id, partition_id, log_offset) values ($1, $2, $3) returning 1
+)
+select (select pg_catalog.count(*) from :schema.crash_charge c
+         where c.group_id = $1 and c.partition_id = $2 and c.log_offset = $3)::integer
+       + (select pg_catalog.count(*) from charged)::integer as charges`);
+
+/**
+ * Deletes the charges of records that have a verdict: those below a position, and one offset.
+ * Index: crash_charge_offset
+ */
+export const clearCharges = statement<[groupId: number, partitionId: number, offset: number], Record<never, never>>('clear-charges', `delete from :schema.crash_charge c
+ where c.group_id = $1 and c.partition_id = $2 and c.log_offset = $3`);
 
 /**
  * Makes a parked message whose attempt failed wait for the next one. A delay of -1: an operator decides on its dead
@@ -33,6 +65,18 @@ export const delayParked = statement<[groupId: number, partitionId: number, offs
  * Locks: the group's row of retry_budget
  */
 export const drawRetryBudget = statement<[groupId: number, wanted: number, perSecond: number, burst: number], { granted: number }>('draw-retry-budget', `select :schema.retry_budget_draw($1, $2, $3, $4) as granted`);
+
+/**
+ * Raises unless the member owns the partition and its lease is valid. The last statement before COMMIT.
+ * Locks: the owner's row (share), until the transaction ends
+ */
+export const fence = statement<[groupId: number, partitionId: number, memberId: string, ownerEpoch: number], Record<never, never>>('fence', `select :schema.fence($1, $2, $3::uuid, $4)::text`);
+
+/**
+ * Writes the verdict on records: 1 done, 2 dead, 3 parked, 4 expired, 5 dropped.
+ */
+export const insertMarks = statement<[groupId: number, partitionId: number, offsets: readonly (number | null)[], verdict: number], Record<never, never>>('insert-marks', `insert into :schema.delivery_mark (group_id, partition_id, log_offset, verdict)
+select $1::integer, $2::integer, o.log_offset, $4::smallint from pg_catalog.unnest($3::bigint[]) as o (log_offset)`);
 
 /**
  * Parked messages of some partitions, in order of offset, without the messages themselves. dueInMs is null while an
@@ -62,6 +106,13 @@ export const listRedriven = statement<[groupId: number, partitionIds: readonly (
  order by m.partition_id, m.log_offset`);
 
 /**
+ * The oldest bucket whose records can still be delivered: it is in the log, or one of its messages is parked.
+ * Index: log_bucket_pkey
+ */
+export const oldestBucket = statement<[], { bucketSeq: number }>('oldest-bucket', `select least((select pg_catalog.min(b.seq) from :schema.log_bucket b),
+             (select pg_catalog.min(m.bucket_seq) from :schema.parked_message m)) as "bucketSeq"`);
+
+/**
  * Parks messages. A delay of null: until the message is the first of its key; one of -1: until an operator decides on
  * its dead letter.
  */
@@ -89,6 +140,42 @@ export const parkedBacklogs = statement<[], { groupName: string; topic: string; 
   join :schema.topic t on t.id = p.topic_id
  group by g.name, t.name
  order by g.name, t.name`);
+
+/**
+ * How often each record at or above a position was begun alone, for several partitions.
+ * Index: crash_charge_offset
+ */
+export const readCharges = statement<[groupId: number, partitionIds: readonly (number | null)[], positions: readonly (number | null)[]], { partitionId: number; offset: number; charges: number }>('read-charges', `select w.id as "partitionId", n.log_offset as "offset", n.charges
+  from unnest($2::integer[], $3::bigint[]) as w (id, position)
+ cross join lateral (select c.log_offset, pg_catalog.count(*)::integer as charges
+                       from :schema.crash_charge c
+                      where c.group_id = $1 and c.partition_id = w.id and c.log_offset >= w.position
+                      group by c.log_offset) n`);
+
+/**
+ * The offsets at or above a position that already have a verdict, for several partitions.
+ * Index: delivery_mark_offset
+ */
+export const readMarks = statement<[groupId: number, partitionIds: readonly (number | null)[], positions: readonly (number | null)[]], { partitionId: number; offset: number }>('read-marks', `select w.id as "partitionId", n.log_offset as "offset"
+  from unnest($2::integer[], $3::bigint[]) as w (id, position)
+ cross join lateral (select m.log_offset
+                       from :schema.delivery_mark m
+                      where m.group_id = $1 and m.partition_id = w.id and m.log_offset >= w.position
+                      order by m.log_offset
+                     offset 0) n`);
+
+/**
+ * The newest position of a group in each of several partitions: the highest of the highest owner epoch. None if it has
+ * never stored one.
+ * Index: consumer_position_newest, backwards
+ */
+export const readPositions = statement<[groupId: number, partitionIds: readonly (number | null)[]], { partitionId: number; position: number; inFlightEnd: number }>('read-positions', `select w.id as "partitionId", n.position, n.in_flight_end as "inFlightEnd"
+  from pg_catalog.unnest($2::integer[]) as w (id)
+ cross join lateral (select p.position, p.in_flight_end
+                       from :schema.consumer_position p
+                      where p.group_id = $1 and p.partition_id = w.id
+                      order by p.owner_epoch desc, p.position desc, p.id desc
+                      limit 1) n`);
 
 /**
  * Removes a parked message: it has a verdict.

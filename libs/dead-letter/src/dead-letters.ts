@@ -11,8 +11,8 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import { show } from '@waybill/kernel/internal';
-import { appendCall, type LogSignals, Sealer, type Topics } from '@waybill/log';
-import { BatchCollector, readableMessage, RESERVED_HEADER_PREFIX } from '@waybill/log/internal';
+import { type LogEngine, Sealer } from '@waybill/log';
+import { appendWithin, BatchCollector, readableMessage, RESERVED_HEADER_PREFIX } from '@waybill/log/internal';
 import { type DeadLetterFilter, type DeadLetterState, filterJson } from './dead-letter-filter.js';
 import { type OperatorAction, operatorAction, operatorActions } from './operator-actions.js';
 import { editedMessage, idIn, traceOf } from './edited-message.js';
@@ -108,8 +108,7 @@ const BATCH_BYTES = 1024 * 1024;
 export class DeadLetters {
   constructor(
     private readonly bus: PgDatabase,
-    private readonly topics: Topics,
-    private readonly signals?: LogSignals,
+    private readonly log: Pick<LogEngine, 'appendWithin' | 'signals' | 'topics'>,
     private readonly sealer: Sealer = Sealer.none,
   ) {}
 
@@ -184,7 +183,7 @@ export class DeadLetters {
       const [row] = result[0] as { redriven: number }[];
       if (row?.redriven !== 1) await this.#refuse(id);
     });
-    this.signals?.send('redrive');
+    this.log.signals.send('redrive');
   }
 
   /**
@@ -225,7 +224,7 @@ export class DeadLetters {
       const [row] = result[0] as { redriven?: number }[];
       if (row === undefined || row.redriven === 0) await this.#refuse(id);
     });
-    this.signals?.send(to === 'topic' ? 'appended' : 'redrive');
+    this.log.signals.send(to === 'topic' ? 'appended' : 'redrive');
     return messageId;
   }
 
@@ -246,7 +245,7 @@ export class DeadLetters {
       await this.#decide([bindStatement(discardDeadLetters, ids), ...audits], async () => {});
       discarded += ids.length;
     }
-    if (discarded > 0) this.signals?.send('redrive');
+    if (discarded > 0) this.log.signals.send('redrive');
     return discarded;
   }
 
@@ -284,7 +283,8 @@ export class DeadLetters {
     headers: string,
     payload: Buffer | null,
   ): Promise<BoundStatement[]> {
-    const batches = await new BatchCollector(this.topics, BATCH_BYTES).collect(async (add) =>
+    const append = appendWithin(this.log, this.bus, `An edited message of ${letter.topic}`);
+    const batches = await new BatchCollector(this.log.topics, BATCH_BYTES).collect(async (add) =>
       add({
         id: Buffer.from(messageId),
         topic: letter.topic,
@@ -295,7 +295,7 @@ export class DeadLetters {
         timestampMs: letter.timestampMs,
       }),
     );
-    return [appendCall(batches, -1, 'all')];
+    return [append(batches)];
   }
 }
 

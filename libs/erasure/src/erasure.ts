@@ -7,7 +7,7 @@ import {
   type PgConnection,
   type PgDatabase,
 } from '@waybill/kernel';
-import { type LogSignals, Sealer, type Topics } from '@waybill/log';
+import { type LogEngine, Sealer } from '@waybill/log';
 import { subjectHash } from '@waybill/log/internal';
 import { type OperatorAction, operatorAction, operatorActions } from '@waybill/dead-letter';
 import {
@@ -56,8 +56,7 @@ export class Erasure {
   /** @param sealer knows the pseudonyms of encrypted keys. Default: one without a cipher */
   constructor(
     private readonly bus: PgDatabase,
-    private readonly topics: Topics,
-    private readonly signals?: LogSignals,
+    private readonly log: Pick<LogEngine, 'fetch' | 'offsets' | 'signals' | 'topics'>,
     private readonly sealer: Sealer = Sealer.none,
   ) {}
 
@@ -81,7 +80,7 @@ export class Erasure {
         await connection.runBatch([operatorAction(operator, 'erase', { kind: KIND, id: what }, details)]);
         return { what, done, remains };
       });
-      this.signals?.send('redrive');
+      this.log.signals.send('redrive');
       return report;
     } catch (error) {
       if (error instanceof DryRunRollbackError) return error.report;
@@ -135,7 +134,7 @@ export class Erasure {
 
   async #remains(target: ErasureTarget): Promise<Remainder[]> {
     if ('subject' in target) return this.#unreadable(target.subject);
-    const places = await logRemainders(this.bus, this.topics, this.#wanted(target));
+    const places = await logRemainders(this.log, this.#wanted(target));
     return [
       ...places,
       {

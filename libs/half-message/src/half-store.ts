@@ -11,14 +11,8 @@ import {
   systemClock,
 } from '@waybill/kernel';
 import { sqlStateOf } from '@waybill/kernel/internal';
-import {
-  appendCall,
-  type LogSignals,
-  type MessageToCollect,
-  type ReadyBatch,
-  type Topics,
-} from '@waybill/log';
-import { BatchCollector, blamesMessage } from '@waybill/log/internal';
+import type { AppendStatement, LogEngine, MessageToCollect, ReadyBatch } from '@waybill/log';
+import { appendWithin, BatchCollector, blamesMessage } from '@waybill/log/internal';
 import type { EncodedMessage } from '@waybill/outbox';
 import { armedBy, type TimerAlarm, timerStatements } from '@waybill/timer';
 import { deliveryOf, type HalfContent, restoreContent, storeContent } from './half-content.js';
@@ -35,10 +29,10 @@ interface WaitingCommit {
 
 /** What a {@link HalfStore} works with. */
 export interface HalfStoreDependencies {
-  /** The log's database, which stores the half messages. */
+  /** The database that stores the half messages. */
   readonly bus: PgDatabase;
-  readonly topics: Topics;
-  readonly signals?: LogSignals | undefined;
+  /** The log, in the same database: its appends are part of the commits of half messages. */
+  readonly log: Pick<LogEngine, 'appendWithin' | 'signals' | 'topics'>;
   /** Called for delayed messages that were committed; without it, their timers are found by polling. */
   readonly alarm?: TimerAlarm | undefined;
   readonly clock?: Clock | undefined;
@@ -96,6 +90,7 @@ const OF_ONE: ReadonlySet<string> = new Set(['WB008', 'TOPIC_UNKNOWN', 'MESSAGE_
 /** Half messages in the database: each decision is a transaction, or a part of one. */
 export class HalfStore {
   readonly #clock: Clock;
+  readonly #append: AppendStatement;
   /** Only one append fills a collector at a time. */
   readonly #collectors: BatchCollector[] = [];
   readonly #waiting: WaitingCommit[] = [];
@@ -103,6 +98,7 @@ export class HalfStore {
 
   constructor(private readonly dependencies: HalfStoreDependencies) {
     this.#clock = dependencies.clock ?? systemClock;
+    this.#append = appendWithin(dependencies.log, dependencies.bus, 'The store of half messages');
   }
 
   /** @throws TopicUnknownError, MessageInvalidError */
@@ -184,7 +180,7 @@ export class HalfStore {
     );
     const ids = halves.map(({ id }) => id);
     const batches = await this.#collect(records);
-    const statements = [bindStatement(commitPreparedHalves, ids, 'producer'), appendCall(batches, -1, 'all')];
+    const statements = [bindStatement(commitPreparedHalves, ids, 'producer'), this.#append(batches)];
     await this.dependencies.bus.withConnection(async (connection) => {
       try {
         await connection.runBatch(statements, { begin: true, commit: true });
@@ -193,7 +189,7 @@ export class HalfStore {
         throw error;
       }
     });
-    this.dependencies.signals?.send('appended');
+    this.dependencies.log.signals.send('appended');
   }
 
   /**
@@ -218,10 +214,10 @@ export class HalfStore {
         const delivery = verdict === 'commit' ? deliveryOf(contentOf(row), row.nowMs ?? 0) : undefined;
         const timers = timerStatements(delivery?.timers ?? []);
         const batches = await this.#collect(delivery?.records ?? []);
-        const append = batches.length > 0 ? [appendCall(batches, -1, 'all')] : [];
+        const append = batches.length > 0 ? [this.#append(batches)] : [];
         const before = [...(audit === undefined ? [] : [audit]), ...timers];
         const results = await connection.runBatch([...before, ...append], { commit: true });
-        if (batches.length > 0) this.dependencies.signals?.send('appended');
+        if (batches.length > 0) this.dependencies.log.signals.send('appended');
         if (timers.length > 0) this.dependencies.alarm?.armed(armedBy(results.slice(0, before.length)));
         return outcome;
       } catch (error) {
@@ -233,7 +229,7 @@ export class HalfStore {
 
   async #collect(records: readonly MessageToCollect[]): Promise<ReadyBatch[]> {
     if (records.length === 0) return [];
-    const collector = this.#collectors.pop() ?? new BatchCollector(this.dependencies.topics, BATCH_BYTES);
+    const collector = this.#collectors.pop() ?? new BatchCollector(this.dependencies.log.topics, BATCH_BYTES);
     try {
       return await collector.collect(async (add) => records.forEach((record) => add(record)));
     } finally {

@@ -1,6 +1,6 @@
 import { describeError, isWaybillError } from '@waybill/kernel';
 import { cleanText, sqlStateOf } from '@waybill/kernel/internal';
-import type { Topics } from './topics.js';
+import type { Topics } from './engine/topics.js';
 
 /** Why one message can never be appended or scheduled. */
 export interface Rejection {

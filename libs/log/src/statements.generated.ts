@@ -2,19 +2,6 @@
 import { statement } from '@waybill/kernel/internal';
 
 /**
- * Stores where a group begins in partitions, with nothing in flight, under the fence of each. Raises, and stores
- * nothing, if another member owns one of them, or its owner's row is locked.
- * Locks: the owners' rows (share), until the transaction ends; waits for none
- */
-export const advanceAll = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string, ownerEpochs: readonly (number | null)[], positions: readonly (number | null)[]], Record<never, never>>('advance-all', `select :schema.advance_all($1, $2, $3::uuid, $4, $5)::text`);
-
-/**
- * Stores a position, and the offset up to which records may have been begun, under the fence.
- * Locks: the owner's row (share), until the transaction ends
- */
-export const advance = statement<[groupId: number, partitionId: number, memberId: string, ownerEpoch: number, position: number, inFlightEnd: number], Record<never, never>>('advance', `select :schema.advance($1, $2, $3::uuid, $4, $5, $6)::text`);
-
-/**
  * Appends record batches, concatenated in data, partitions ascending.
  * Locks: the structure (shared), then the partitions ascending, until the transaction ends
  */
@@ -45,25 +32,6 @@ export const bindService = statement<[busId: string, logEpoch: number], { servic
  * Index: the whole of two small tables
  */
 export const busIdentity = statement<[], { busId: string; logEpoch: number }>('bus-identity', `select b.bus_id::text as "busId", b.log_epoch as "logEpoch" from :bus.bus_identity() b`);
-
-/**
- * Notes that a record is begun alone after a crash; returns how often it has been, including this time. The fence
- * follows in the same transaction.
- * Index: crash_charge_offset
- */
-export const chargeCrash = statement<[groupId: number, partitionId: number, offset: number], { charges: number }>('charge-crash', `with charged as (
-  insert into :schema.crash_charge (group_id, partition_id, log_offset) values ($1, $2, $3) returning 1
-)
-select (select pg_catalog.count(*) from :schema.crash_charge c
-         where c.group_id = $1 and c.partition_id = $2 and c.log_offset = $3)::integer
-       + (select pg_catalog.count(*) from charged)::integer as charges`);
-
-/**
- * Deletes the charges of records that have a verdict: those below a position, and one offset.
- * Index: crash_charge_offset
- */
-export const clearCharges = statement<[groupId: number, partitionId: number, offset: number], Record<never, never>>('clear-charges', `delete from :schema.crash_charge c
- where c.group_id = $1 and c.partition_id = $2 and c.log_offset = $3`);
 
 /**
  * Changes a topic's retention, handling, and limits in the outbox; null leaves a setting unchanged, and 0
@@ -107,10 +75,16 @@ export const describeMembers = statement<[groupName: string], { memberId: string
 export const dropBucket = statement<[], { dropped: boolean }>('drop-bucket', `select :bus.log_drop_bucket() as dropped`);
 
 /**
- * Raises unless the member owns the partition and its lease is valid. The last statement before COMMIT.
- * Locks: the owner's row (share), until the transaction ends
+ * The first batch of each partition that has a record with this timestamp or a later one.
+ * Index: log_batch_offset, from its start
  */
-export const fence = statement<[groupId: number, partitionId: number, memberId: string, ownerEpoch: number], Record<never, never>>('fence', `select :schema.fence($1, $2, $3::uuid, $4)::text`);
+export const findBatchesAt = statement<[partitionIds: readonly (number | null)[], timestampMs: number], { partitionId: number; baseOffset: number; data: Buffer }>('find-batches-at', `select w.id as "partitionId", n.base_offset as "baseOffset", n.data
+  from pg_catalog.unnest($1::integer[]) as w (id)
+ cross join lateral (select b.base_offset, b.data
+                       from :schema.log_batch b
+                      where b.partition_id = w.id and b.max_timestamp >= $2
+                      order by b.last_offset
+                      limit 1) n`);
 
 /**
  * Groups whose position, as they reported it, is in the oldest bucket: they lose records when it is emptied.
@@ -166,12 +140,6 @@ export const handOverPass = statement<[serviceId: string, logEpoch: number, n: n
  * Locks: the member's row
  */
 export const heartbeat = statement<[groupId: number, memberId: string, topics: readonly (string | null)[], leaseMs: number], Record<never, never>>('heartbeat', `select :bus.group_heartbeat($1, $2, $3, $4)`);
-
-/**
- * Writes the verdict on records: 1 done, 2 dead, 3 parked, 4 expired, 5 dropped.
- */
-export const insertMarks = statement<[groupId: number, partitionId: number, offsets: readonly (number | null)[], verdict: number], Record<never, never>>('insert-marks', `insert into :schema.delivery_mark (group_id, partition_id, log_offset, verdict)
-select $1::integer, $2::integer, o.log_offset, $4::smallint from pg_catalog.unnest($3::bigint[]) as o (log_offset)`);
 
 /**
  * The group's id; creates the group if it does not exist. Raises WB055 when its members are of another service.
@@ -271,13 +239,6 @@ export const nextProducerId = statement<[], { producerId: number }>('next-produc
 export const notify = statement<[channel: string, payload: string], Record<never, never>>('notify', `select pg_catalog.pg_notify($1, $2)`);
 
 /**
- * The oldest bucket whose records can still be delivered: it is in the log, or one of its messages is parked.
- * Index: log_bucket_pkey
- */
-export const oldestBucket = statement<[], { bucketSeq: number }>('oldest-bucket', `select least((select pg_catalog.min(b.seq) from :schema.log_bucket b),
-             (select pg_catalog.min(m.bucket_seq) from :schema.parked_message m)) as "bucketSeq"`);
-
-/**
  * The age of the oldest open transaction in this database that keeps vacuum from removing rows, including prepared
  * ones. Without the role pg_read_all_stats only those of the same user are visible.
  */
@@ -295,17 +256,6 @@ export const oldestTransaction = statement<[], { ageMs: number }>('oldest-transa
 export const openBucket = statement<[bucketMs: number], { opened: boolean }>('open-bucket', `select :bus.log_open_bucket($1) as opened`);
 
 /**
- * How often each record at or above a position was begun alone, for several partitions.
- * Index: crash_charge_offset
- */
-export const readCharges = statement<[groupId: number, partitionIds: readonly (number | null)[], positions: readonly (number | null)[]], { partitionId: number; offset: number; charges: number }>('read-charges', `select w.id as "partitionId", n.log_offset as "offset", n.charges
-  from unnest($2::integer[], $3::bigint[]) as w (id, position)
- cross join lateral (select c.log_offset, pg_catalog.count(*)::integer as charges
-                       from :schema.crash_charge c
-                      where c.group_id = $1 and c.partition_id = w.id and c.log_offset >= w.position
-                      group by c.log_offset) n`);
-
-/**
  * A group's lag: its position, as it was reported last, and the log's end, for each partition that it owns or has owned.
  */
 export const readLag = statement<[groupName: string], { topic: string; number: number; partitionId: number; position: number; endOffset: number }>('read-lag', `select t.name as topic, p.number, p.id as "partitionId",
@@ -319,18 +269,6 @@ export const readLag = statement<[groupName: string], { topic: string; number: n
   cross join lateral :bus.log_offsets(array[p.id]) l
  where g.name = $1
  order by t.name, p.number`);
-
-/**
- * The offsets at or above a position that already have a verdict, for several partitions.
- * Index: delivery_mark_offset
- */
-export const readMarks = statement<[groupId: number, partitionIds: readonly (number | null)[], positions: readonly (number | null)[]], { partitionId: number; offset: number }>('read-marks', `select w.id as "partitionId", n.log_offset as "offset"
-  from unnest($2::integer[], $3::bigint[]) as w (id, position)
- cross join lateral (select m.log_offset
-                       from :schema.delivery_mark m
-                      where m.group_id = $1 and m.partition_id = w.id and m.log_offset >= w.position
-                      order by m.log_offset
-                     offset 0) n`);
 
 /**
  * The members of a group, and whether their leases are valid.
@@ -355,19 +293,6 @@ export const readOwners = statement<[groupId: number], { partitionId: number; ow
   from :bus.partition_owner o
  where o.group_id = $1
  order by o.partition_id`);
-
-/**
- * The newest position of a group in each of several partitions: the highest of the highest owner epoch. None if it has
- * never stored one.
- * Index: consumer_position_newest, backwards
- */
-export const readPositions = statement<[groupId: number, partitionIds: readonly (number | null)[]], { partitionId: number; position: number; inFlightEnd: number }>('read-positions', `select w.id as "partitionId", n.position, n.in_flight_end as "inFlightEnd"
-  from pg_catalog.unnest($2::integer[]) as w (id)
- cross join lateral (select p.position, p.in_flight_end
-                       from :schema.consumer_position p
-                      where p.group_id = $1 and p.partition_id = w.id
-                      order by p.owner_epoch desc, p.position desc, p.id desc
-                      limit 1) n`);
 
 /**
  * The buckets that contain records of these partitions, oldest first.

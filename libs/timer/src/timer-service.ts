@@ -13,8 +13,14 @@ import {
   type BoundStatement,
 } from '@waybill/kernel';
 import { isTransactionConflict, guardLogger } from '@waybill/kernel/internal';
-import { appendCall, type LogSignals, type ReadyBatch, type Topics } from '@waybill/log';
-import { BatchCollector, blamesMessage, learnsOfTopics, Rejections } from '@waybill/log/internal';
+import type { AppendStatement, LogEngine, ReadyBatch } from '@waybill/log';
+import {
+  appendWithin,
+  BatchCollector,
+  blamesMessage,
+  learnsOfTopics,
+  Rejections,
+} from '@waybill/log/internal';
 import { DatabaseTime } from './clock/database-time.js';
 import { PostgresClock } from './clock/postgres-clock.js';
 import { RedisClock, type RedisClockOptions } from './clock/redis-clock.js';
@@ -45,10 +51,10 @@ export type TimerServiceOptions = Given<typeof SPECS> & RedisClockOptions;
 
 /** Dependencies of a {@link TimerService}. */
 export interface TimerServiceDependencies {
-  /** The log's database, which holds the timers. */
+  /** The database that holds the timers. */
   readonly database: PgDatabase;
-  readonly topics: Topics;
-  readonly signals: LogSignals;
+  /** The log, in the same database: its appends are part of the transactions that fire timers. */
+  readonly log: Pick<LogEngine, 'appendWithin' | 'signals' | 'topics'>;
   /** Redis as the clock. Without it the database is the clock. */
   readonly redis?: RedisGiven;
   /** Effects of further kinds of timers. */
@@ -97,6 +103,7 @@ export class TimerService implements TimerAlarm {
   readonly #effects: ReadonlyMap<number, TimerEffect>;
   readonly #kinds: readonly number[];
   readonly #collector: BatchCollector;
+  readonly #append: AppendStatement;
   readonly #time: DatabaseTime;
   readonly #postgres: PostgresClock;
   readonly #redis: RedisClock | undefined;
@@ -124,12 +131,13 @@ export class TimerService implements TimerAlarm {
     const { prefix, slotMs, windowMs, distrustMs, ...rest } = options;
     this.#options = resolveOptions('scheduler', SPECS, rest);
     this.#dependencies = { clock: systemClock, ...dependencies, logger: guardLogger(dependencies.logger) };
-    const { clock, logger, database, redis } = this.#dependencies;
+    const { clock, logger, database, log, redis } = this.#dependencies;
     this.#rejections = new Rejections(logger, 'be delivered when due');
     const effects = [messageEffect, new RecurringEffect(logger), ...(dependencies.effects ?? [])];
     this.#effects = new Map(effects.map((effect) => [effect.kind, effect]));
     this.#kinds = [...this.#effects.keys()];
-    this.#collector = new BatchCollector(dependencies.topics, this.#options.batchBytes);
+    this.#collector = new BatchCollector(log.topics, this.#options.batchBytes);
+    this.#append = appendWithin(log, database, 'The timer service');
     this.#time = new DatabaseTime(clock);
     this.#postgres = new PostgresClock(this.#time, this.#options.pollMs);
     if (redis !== undefined) {
@@ -257,13 +265,13 @@ export class TimerService implements TimerAlarm {
     const firing = await this.#effectsOf(connection, timers, nowMs);
     const names = new Set(firing.unfired.map(({ topic }) => topic ?? ''));
     // A topic may have been created, or removed, since they were read.
-    if (names.size > 0 && (await learnsOfTopics(this.#dependencies.topics, names))) {
+    if (names.size > 0 && (await learnsOfTopics(this.#dependencies.log.topics, names))) {
       await connection.rollback();
       return 'again';
     }
     let results: unknown[][];
     try {
-      results = await connection.runBatch(statementsOf(firing), { commit: true });
+      results = await connection.runBatch(this.#statementsOf(firing), { commit: true });
     } catch (error) {
       await connection.rollback();
       if (!(await this.#blame(error, timers))) throw error;
@@ -274,7 +282,7 @@ export class TimerService implements TimerAlarm {
     const last = timers.at(-1)?.dueMs ?? nowMs;
     this.#raiseLow(low, Math.min(timers.length < most ? nowMs : last, nowMs - LOW_MARGIN_MS));
     this.#count(timers, nowMs + this.#dependencies.clock.monotonic() - claimedAt);
-    if (firing.batches.length > 0) this.#dependencies.signals.send('appended');
+    if (firing.batches.length > 0) this.#dependencies.log.signals.send('appended');
     this.armed(dueTimesIn(results.slice(0, firing.statements.length)));
     this.#rejections.note(firing.unfired);
     return 'again';
@@ -309,6 +317,11 @@ export class TimerService implements TimerAlarm {
     return { statements, batches, unfired };
   }
 
+  #statementsOf({ statements, batches, unfired }: Firing): BoundStatement[] {
+    const aside = unfired.length > 0 ? [setAsideStatement(unfired)] : [];
+    return [...statements, ...aside, ...(batches.length > 0 ? [this.#append(batches)] : [])];
+  }
+
   /**
    * Searches for the timer that makes the database refuse a pass, by halving, like the relay. @returns false if none is
    * the cause
@@ -316,7 +329,7 @@ export class TimerService implements TimerAlarm {
   async #blame(error: unknown, timers: readonly DueTimer[]): Promise<boolean> {
     const [only] = timers;
     if (only === undefined || !blamesMessage(error) || this.#blamed.has(only.id)) return false;
-    await this.#dependencies.topics.list();
+    await this.#dependencies.log.topics.list();
     if (timers.length === 1) this.#blamed.set(only.id, error);
     else this.#timersMax = Math.ceil(timers.length / 2);
     return true;
@@ -348,11 +361,6 @@ interface Firing {
   readonly statements: readonly BoundStatement[];
   readonly batches: readonly ReadyBatch[];
   readonly unfired: readonly UnfiredTimer[];
-}
-
-function statementsOf({ statements, batches, unfired }: Firing): BoundStatement[] {
-  const aside = unfired.length > 0 ? [setAsideStatement(unfired)] : [];
-  return [...statements, ...aside, ...(batches.length > 0 ? [appendCall(batches, -1, 'all')] : [])];
 }
 
 /** Due times of timers scheduled by the effects. */

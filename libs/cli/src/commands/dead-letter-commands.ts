@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { ConfigurationError } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { type DeadLetterFilter, DeadLetters, Redrives } from '@waybill/dead-letter';
 import { isEmptyFilter } from '@waybill/dead-letter/internal';
 import { type Command, Option } from 'commander';
@@ -278,15 +278,15 @@ async function withOperations(
 ): Promise<void> {
   await withDatabase(program, async (database, sealer) => {
     await assertKnownNames(database, names);
-    const signals = new LogSignals(database);
-    signals.start();
+    const log = new PostgresLogEngine(database);
+    log.signals.start();
     try {
       await work({
-        deadLetters: new DeadLetters(database, new Topics(database.session), signals, sealer),
-        redrives: new Redrives(database, signals),
+        deadLetters: new DeadLetters(database, log, sealer),
+        redrives: new Redrives(database, log.signals),
       });
     } finally {
-      await signals.stop();
+      await log.signals.stop();
     }
   });
 }

@@ -5,7 +5,7 @@ import {
   type HalfMessageSummary,
   HalfStore,
 } from '@waybill/half-message';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { HalfMessageOpenError, isWaybillError, type PgDatabase } from '@waybill/kernel';
 import type { OperatorAction } from '@waybill/dead-letter';
 import { assertKnownNames } from '../log/assert-known.js';
@@ -203,14 +203,13 @@ async function withOperations(
   work: (operations: HalfMessageOperations, database: PgDatabase) => Promise<void>,
 ): Promise<void> {
   await withDatabase(program, async (database, sealer) => {
-    const signals = new LogSignals(database);
-    signals.start();
+    const log = new PostgresLogEngine(database);
+    log.signals.start();
     try {
-      const topics = new Topics(database.session);
-      const store = new HalfStore({ bus: database, topics, signals });
+      const store = new HalfStore({ bus: database, log });
       await work(new HalfMessageOperations(database, store, sealer), database);
     } finally {
-      await signals.stop();
+      await log.signals.stop();
     }
   });
 }

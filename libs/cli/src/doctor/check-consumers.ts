@@ -1,7 +1,6 @@
 import { type PgDatabase } from '@waybill/kernel';
 import { nearestName } from '@waybill/kernel/internal';
-import { Topics } from '@waybill/log';
-import { groupBacklogs, listGroups, unsubscribedTopics } from '@waybill/log/internal';
+import { groupBacklogs, listGroups, PostgresLogEngine, unsubscribedTopics } from '@waybill/log/postgres';
 import { type Finding, ok, warning } from './finding.js';
 
 /** Maximum number of topics or groups that one line names. */
@@ -20,7 +19,7 @@ export async function checkConsumers(database: PgDatabase): Promise<Finding> {
   const still = groups
     .filter(({ groupName, members }) => members === 0 && (waiting.get(groupName) ?? 0) > 0)
     .map(({ groupName }) => `${groupName} (${waiting.get(groupName)} messages)`);
-  const topics = (await new Topics(database.session).list()).map(({ name }) => name);
+  const topics = (await new PostgresLogEngine(database).topics.list()).map(({ name }) => name);
   const missing = groups.flatMap(({ groupName, topics: subscribed }) =>
     subscribed.filter((topic) => !topics.includes(topic)).map((topic) => missingOf(groupName, topic, topics)),
   );

@@ -1,7 +1,6 @@
 import { NotFoundError, type PgDatabase } from '@waybill/kernel';
 import { nearestName } from '@waybill/kernel/internal';
-import { Topics } from '@waybill/log';
-import { listGroups } from '@waybill/log/internal';
+import { listGroups, PostgresLogEngine } from '@waybill/log/postgres';
 
 /** @throws NotFoundError with the nearest existing name */
 export function assertKnown(kind: 'group' | 'topic', name: string, known: readonly string[]): void {
@@ -24,7 +23,7 @@ export async function assertKnownNames(
     );
   }
   if (topic === undefined) return;
-  const topics = await new Topics(database.session).list();
+  const topics = await new PostgresLogEngine(database).topics.list();
   assertKnown(
     'topic',
     topic,

@@ -1,12 +1,6 @@
 import type { PgDatabase } from '@waybill/kernel';
-import {
-  LogReader,
-  type OnDeadLetter,
-  type OnExpired,
-  type Topic,
-  type TopicOptions,
-  Topics,
-} from '@waybill/log';
+import type { OnDeadLetter, OnExpired, Topic, TopicOptions } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import type { Command } from 'commander';
 import { duration, durationText, wholeNumber } from '../arguments/arguments.js';
 import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
@@ -56,8 +50,13 @@ export function addTopicCommands(program: Command, output: Output): void {
   listing(topic.command('list'))
     .description('lists the topics')
     .action((options: ListOptions) =>
-      withDatabase(program, async ({ session }) => {
-        writeList(output, options, (await new Topics(session).list()).map(lineOf), COLUMNS);
+      withDatabase(program, async (database) => {
+        writeList(
+          output,
+          options,
+          (await new PostgresLogEngine(database).topics.list()).map(lineOf),
+          COLUMNS,
+        );
       }),
     );
   listing(topic.command('describe').argument('<name>'))
@@ -69,15 +68,20 @@ export function addTopicCommands(program: Command, output: Output): void {
     .option('--partitions <n>', 'number of partitions (default 4)', wholeNumber)
     .description('creates a topic; an existing one is not changed')
     .action((name: string, options: SettingOptions) =>
-      withDatabase(program, async ({ session }) =>
-        writeList(output, {}, [lineOf(await new Topics(session).create(name, settingsOf(options)))], COLUMNS),
+      withDatabase(program, async (database) =>
+        writeList(
+          output,
+          {},
+          [lineOf(await new PostgresLogEngine(database).topics.create(name, settingsOf(options)))],
+          COLUMNS,
+        ),
       ),
     );
   withSettings(topic.command('set').argument('<name>'))
     .description('changes settings of a topic; consumers apply them when they open a partition')
     .action((name: string, options: SettingOptions) =>
-      withDatabase(program, async ({ session }) => {
-        const topics = new Topics(session);
+      withDatabase(program, async (database) => {
+        const { topics } = new PostgresLogEngine(database);
         assertKnown(
           'topic',
           name,
@@ -94,7 +98,8 @@ async function describeTopic(
   options: ListOptions,
   output: Output,
 ): Promise<void> {
-  const topics = new Topics(database.session);
+  const log = new PostgresLogEngine(database);
+  const { topics } = log;
   const all = await topics.list();
   assertKnown(
     'topic',
@@ -102,7 +107,7 @@ async function describeTopic(
     all.map((known) => known.name),
   );
   const topic = await topics.get(name);
-  const offsets = await new LogReader(database, topics).offsets(topic.partitionIds);
+  const offsets = await log.offsets(topic.partitionIds);
   const partitions = topic.partitionIds.map((partitionId, partition): PartitionLine => {
     const { startOffset = 0, endOffset = 0 } = offsets.get(partitionId) ?? {};
     return { partition, start: startOffset, end: endOffset };

@@ -57,18 +57,18 @@ export interface DeliveryLocation {
 
 /**
  * The statements that store the verdict "done": marks or a position, and the fence. They run in the effect's
- * transaction if that is in the log's database, otherwise after it; none are needed if the inbox entries are
+ * transaction if that is in the database of the group's progress, otherwise after it; none are needed if the inbox entries are
  * sufficient.
  */
 export type Verdicts = (done: readonly LaneRecord[]) => readonly BoundStatement[];
 
 /** The databases of a delivery. */
 export interface DeliveryDatabases {
-  /** The database of the log, positions and marks. */
-  readonly bus: PgDatabase;
+  /** The database of the group's progress. */
+  readonly database: PgDatabase;
   /** The database that handlers write to. */
   readonly transactions: TransactionRunner;
-  /** Set when handlers write to a database other than the log's: identifies the log in inbox entries there. */
+  /** Set when handlers write to a database other than that of the progress: identifies the log in inbox entries there. */
   readonly inboxFor: string | undefined;
   /** Whether verdict statements stay prepared on their connections. */
   readonly prepared: boolean;
@@ -236,9 +236,11 @@ export class DeliveryTransaction {
       if (!taken) return;
     }
     const location = this.#locationOf(record);
-    const { signatures, sealer, bus } = this.databases;
+    const { signatures, sealer, database } = this.databases;
     signatures?.verify(topic, record.record, location);
-    const opened = await openRecord(sealer, bus.session, topic, record.record, location).catch(dropErased);
+    const opened = await openRecord(sealer, database.session, topic, record.record, location).catch(
+      dropErased,
+    );
     const delivery: Delivery = {
       topic,
       partition,

@@ -6,7 +6,7 @@ import type { RepeatedWork } from './repeated-work.js';
 /** What {@link VerdictWriter} works with. */
 export interface VerdictWriterDependencies {
   /** The database of the log, positions and marks. */
-  readonly bus: PgDatabase;
+  readonly database: PgDatabase;
   /** Whether statements stay prepared on their connections. */
   readonly prepared: boolean;
   /** Aborts when the lane may write nothing more. */
@@ -28,7 +28,7 @@ export class VerdictWriter {
   async write(statements: readonly BoundStatement[], permit?: Permit): Promise<unknown[][]> {
     const once = async (): Promise<unknown[][]> => {
       this.assertNotStopped();
-      return this.dependencies.bus.runTogether(this.prepared(statements));
+      return this.dependencies.database.runTogether(this.prepared(statements));
     };
     return permit === undefined ? once() : this.dependencies.repeated.run(permit, isKnownOutcome, once);
   }

@@ -1,18 +1,17 @@
 import { isConnectionLoss, isServerTrouble } from '@waybill/kernel/internal';
-import {
-  type LogReader,
-  type Ownership,
-  PartitionProgress,
-  type PartitionOffsets,
-  type StoredProgress,
-  type Topic,
-  type Topics,
-} from '@waybill/log';
-import { advanceTogether, type FirstPosition, loadProgress, newToGroup } from '@waybill/log/internal';
+import type { LogEngine, Membership, Ownership, PartitionOffsets, Topic } from '@waybill/log';
+import { assertInRange } from '@waybill/log/internal';
 import { CircuitBreaker, type CircuitState } from '../policy/circuit-breaker.js';
 import type { LaneStart } from '../retry/lane-start.js';
 import type { LaneContext } from '../retry/lane-context.js';
 import { listParkedIn, type ParkedRow } from '../parked/parked-store.js';
+import {
+  advanceTogether,
+  type FirstPosition,
+  loadProgress,
+  PartitionProgress,
+  type StoredProgress,
+} from '../progress/partition-progress.js';
 import { PartitionLane } from './partition-lane.js';
 import type { Subscription } from '../handler/subscription.js';
 
@@ -58,8 +57,8 @@ export class LaneOpener {
   constructor(
     private readonly context: LaneContext,
     private readonly subscriptions: ReadonlyMap<string, Subscription>,
-    private readonly topics: Topics,
-    private readonly reader: LogReader,
+    private readonly log: Pick<LogEngine, 'offsets' | 'topics'>,
+    private readonly membership: Pick<Membership, 'newToGroup'>,
     /** Where the group starts in a topic that is older than its subscription and has no stored position. */
     private readonly startFrom: 'earliest' | 'latest',
   ) {
@@ -71,7 +70,7 @@ export class LaneOpener {
     return Object.fromEntries([...this.#breakers].map(([topic, { state }]) => [topic, state]));
   }
 
-  /** Whether handlers write to a database other than the log's. */
+  /** Whether handlers write to a database other than that of the group's progress. */
   get usesInbox(): boolean {
     return this.context.databases.inboxFor !== undefined;
   }
@@ -135,10 +134,10 @@ export class LaneOpener {
   /** The partitions of subscribed topics; the others get no lane. */
   async #subscribed(requests: readonly LaneRequest[], opened: Map<number, Opened>): Promise<Opening[]> {
     // Read again: a topic's settings may have changed.
-    const topics = await this.topics.refresh(requests.map(({ ownership }) => ownership.partitionId));
+    const topics = await this.log.topics.refresh(requests.map(({ ownership }) => ownership.partitionId));
     return requests.flatMap((request) => {
       const { partitionId } = request.ownership;
-      const location = this.topics.locate(partitionId);
+      const location = this.log.topics.locate(partitionId);
       const topic = topics.get(location?.topic ?? '');
       const subscription = this.subscriptions.get(topic?.name ?? '');
       if (location === undefined || topic === undefined || subscription === undefined) {
@@ -151,18 +150,16 @@ export class LaneOpener {
 
   async #find(openings: readonly Opening[]): Promise<Found> {
     const { groupId, databases } = this.context;
-    const { session } = databases.bus;
+    const { session } = databases.database;
     const ids = openings.map(({ partitionId }) => partitionId);
     const stored = await loadProgress(session, groupId, ids);
-    const offsets = await this.reader.offsets(ids);
+    const offsets = await this.log.offsets(ids);
     const parked = await listParkedIn(session, groupId, ids);
     const begun = openings.filter(({ partitionId }) => stored.get(partitionId)?.position === undefined);
-    const newTopics = new Set<string>();
-    if (begun.length > 0 && this.startFrom === 'latest') {
-      const names = [...new Set(begun.map(({ topic }) => topic.name))];
-      for (const { topic } of await session.run(newToGroup, groupId, names)) newTopics.add(topic);
-    }
-    return { stored, offsets, parked, newTopics };
+    if (begun.length === 0 || this.startFrom === 'earliest')
+      return { stored, offsets, parked, newTopics: new Set() };
+    const names = [...new Set(begun.map(({ topic }) => topic.name))];
+    return { stored, offsets, parked, newTopics: await this.membership.newToGroup(names) };
   }
 
   /**
@@ -174,7 +171,7 @@ export class LaneOpener {
     const position = stored.get(partitionId)?.position;
     if (range === undefined) return position ?? 0;
     if (position !== undefined) {
-      this.reader.assertInRange({ partitionId, offset: position }, range);
+      assertInRange(this.log.topics, { partitionId, offset: position }, range);
       return position;
     }
     const isFromStart = this.startFrom === 'earliest' || newTopics.has(topic.name);
@@ -192,7 +189,7 @@ export class LaneOpener {
       firsts.length === 1
         ? new PartitionProgress(groupId, memberId, ownership).advance(position, position)
         : advanceTogether(groupId, memberId, firsts);
-    await databases.bus.runTogether([statement]);
+    await databases.database.runTogether([statement]);
   }
 
   #laneOf(opening: Opening, position: number, found: Found, memberId: string): PartitionLane {

@@ -1,6 +1,6 @@
 import { type Clock, describeError, type Logger } from '@waybill/kernel';
 import { backoffMs, isFenced } from '@waybill/kernel/internal';
-import type { FetchedBatch, GroupMembership, Ownership, Topics } from '@waybill/log';
+import type { FetchedBatch, Membership, Ownership, Topics } from '@waybill/log';
 import type { LaneOpener } from './lane-opener.js';
 import type { PartitionLane } from './partition-lane.js';
 import { type OwnedPartition, newlyOwned } from './owned-partition.js';
@@ -20,7 +20,7 @@ const HAND_OVER_TRIES = 3;
 /** What {@link OwnedPartitions} work with. */
 export interface OwnedPartitionsDependencies {
   readonly group: string;
-  readonly membership: Pick<GroupMembership, 'memberId' | 'reclaim'>;
+  readonly membership: Pick<Membership, 'memberId' | 'reclaim'>;
   readonly topics: Pick<Topics, 'locate'>;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -1,4 +1,5 @@
-import type { FetchedBatch, StoredProgress } from '@waybill/log';
+import type { FetchedBatch } from '@waybill/log';
+import type { StoredProgress } from '../progress/partition-progress.js';
 import { DeliveryTransaction } from '../delivery/delivery-transaction.js';
 import type { Permit } from '../delivery/permits.js';
 import { RepeatedWork } from '../delivery/repeated-work.js';

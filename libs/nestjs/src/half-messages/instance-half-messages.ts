@@ -6,7 +6,7 @@ import {
   LocalDatabases,
 } from '@waybill/half-message';
 import type { Logger, PgDatabase, TransactionRunner } from '@waybill/kernel';
-import type { LogSignals, Sealer, Topics } from '@waybill/log';
+import type { LogEngine, Sealer } from '@waybill/log';
 import type { Codec, Outbox } from '@waybill/outbox';
 import type { TimerAlarm } from '@waybill/timer';
 import type { ModuleHalfMessageOptions } from '../options/half-message-options.js';
@@ -23,8 +23,7 @@ export interface InstanceHalfMessagesDependencies {
   /** The service's own database, known to half messages as `default`. */
   readonly database: PgDatabase;
   readonly transactions: TransactionRunner;
-  readonly topics: Topics;
-  readonly signals: LogSignals;
+  readonly log: LogEngine;
   readonly outbox: Outbox;
   readonly alarm: TimerAlarm | undefined;
   readonly logger: Logger;

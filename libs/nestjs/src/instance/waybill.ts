@@ -10,7 +10,8 @@ import {
   type TransactionRunner,
 } from '@waybill/kernel';
 import { databaseNameOf, own } from '@waybill/kernel/internal';
-import { LogRetention, LogSignals, Sealer, Topics } from '@waybill/log';
+import { type LogEngine, Sealer, type Topics } from '@waybill/log';
+import { LogRetention, PostgresLogEngine } from '@waybill/log/postgres';
 import { DeadLetterRetention, DeadLetters, Redrives } from '@waybill/dead-letter';
 import { Erasure } from '@waybill/erasure';
 import { Recurring, Timers, TimerService } from '@waybill/timer';
@@ -67,6 +68,7 @@ export const instances = new InstanceRegistry<Waybill>();
 /** One instance of Waybill in a process: its databases, outbox, relay, retention and consumer. */
 export class Waybill {
   readonly outbox: Outbox;
+  readonly log: LogEngine;
   readonly topics: Topics;
   readonly bus: PgDatabase;
   readonly database: PgDatabase;
@@ -103,7 +105,6 @@ export class Waybill {
   /** Requests that their requesters have cancelled. */
   readonly cancellations: RequestCancellations;
   readonly #roles: ProcessRoles;
-  readonly #signals: LogSignals;
   readonly #handlerDatabase: PgDatabase;
   readonly #budgets: RetryBudgetStore;
   readonly #transactions: TransactionRunner;
@@ -133,18 +134,18 @@ export class Waybill {
     this.database = this.#open(options.database, options.database.connectionsMax ?? 10);
     this.bus =
       options.bus === undefined ? this.database : this.#open(options.bus, options.bus.connectionsMax ?? 10);
-    this.topics = new Topics(this.bus.session);
-    this.#signals = new LogSignals(this.bus, { logger: this.logger });
-    this.cancellations = new RequestCancellations(this.#signals);
+    this.log = new PostgresLogEngine(this.bus, { logger: this.logger });
+    this.topics = this.log.topics;
+    this.cancellations = new RequestCancellations(this.log.signals);
     this.sealer = new Sealer(options);
-    this.deadLetters = new DeadLetters(this.bus, this.topics, this.#signals, this.sealer);
-    this.redrives = new Redrives(this.bus, this.#signals);
-    this.erasure = new Erasure(this.bus, this.topics, this.#signals, this.sealer);
+    this.deadLetters = new DeadLetters(this.bus, this.log, this.sealer);
+    this.redrives = new Redrives(this.bus, this.log.signals);
+    this.erasure = new Erasure(this.bus, this.log, this.sealer);
     const bell = new Bell();
     this.ambient = new AmbientTransaction(options);
     this.tracing = new Tracing(options.tracing, options.group ?? '');
     if (options.signing !== undefined) this.#signatures = new MessageSignatures(options.signing);
-    const { topics, logger, database, bus, ambient, contracts, sealer } = this;
+    const { log, topics, logger, database, bus, ambient, contracts, sealer } = this;
     const traceHeaders = this.tracing.publishHeaders;
     const { codecs, cloudEvents, redis, group = '' } = options;
     const of = { codecs, cloudEvents, database, bell, ambient, traceHeaders, contracts, sealer };
@@ -158,8 +159,8 @@ export class Waybill {
     this.#handlerDatabase = this.#open(options.database, handlerConnections(this.#roles));
     this.#transactions = this.#makeRunner();
     this.#outboxTransactions = new OutboxTransactions(this.outbox, this.#transactions);
-    const [transactions, signals, outbox] = [this.#transactions, this.#signals, this.outbox];
-    const shared = { bus, database, transactions, topics, signals, outbox, logger, sealer, codecs, group };
+    const [transactions, outbox] = [this.#transactions, this.outbox];
+    const shared = { bus, database, transactions, log, topics, outbox, logger, sealer, codecs, group };
     this.halves = new InstanceHalfMessages({
       ...shared,
       options: options.halfMessages,
@@ -183,9 +184,9 @@ export class Waybill {
     });
     this.relay = this.#makeRelay(bell);
     this.#backlogWatch = new OutboxBacklogWatch(this.database, this.logger);
-    const { log, deadLetters } = options.retention ?? {};
-    this.#logRetention = new LogRetention(bus, log, logger);
-    this.#deadLetterRetention = new DeadLetterRetention(bus, deadLetters, logger);
+    const { retention } = options;
+    this.#logRetention = new LogRetention(bus, retention?.log, logger);
+    this.#deadLetterRetention = new DeadLetterRetention(bus, retention?.deadLetters, logger);
     this.#retention = [this.#logRetention, this.#deadLetterRetention, ...this.#otherRetention()];
     instances.add(this);
   }
@@ -206,7 +207,7 @@ export class Waybill {
     await assertDatabases(this, this.#schemaPart);
     for (const [name, topic] of this.wantedTopics.list()) await this.topics.create(name, topic);
     await this.sagas.prepare();
-    this.#signals.start();
+    this.log.signals.start();
     this.scheduler?.start();
     this.halves.checker?.start();
     if (this.#roles.hasUpkeep || this.options.guards?.retention !== undefined) this.guards.start();
@@ -258,10 +259,10 @@ export class Waybill {
     if (group === undefined)
       throw new ConfigurationError('Waybill cannot consume', ['the module has handlers but no group']);
     await assertMigrated(this.#transactions.session, this.#schemaPart);
-    const { tracing, bus, topics, logger, sealer } = this;
+    const { tracing, log, bus: database, logger, sealer } = this;
     const options = { preparedStatements: outbox?.preparedStatements, ...consumer };
-    const [transactions, signals] = [this.#transactions, this.#signals];
-    const dependencies = { options, codecs, tracing, bus, transactions, topics, signals, logger, sealer };
+    const transactions = this.#transactions;
+    const dependencies = { options, codecs, tracing, log, database, transactions, logger, sealer };
     const shared = { ...dependencies, budgets: this.#budgets, signatures: this.#signatures };
     await this.#consumers.start({ ...shared, ...consumption, group, subscriptions, patterns });
     if (events.length > 0)
@@ -284,11 +285,11 @@ export class Waybill {
 
   /** Receives the replies to requests of this process. @internal */
   listenForReplies(): ReplyListener {
-    const { bus, topics, logger, name, options, sealer } = this;
+    const { log, bus: database, logger, name, options, sealer } = this;
     const topic = `${options.group ?? name}.replies`;
     const codec = own(options.codecs, topic) ?? jsonCodec;
-    const [signals, signatures] = [this.#signals, this.#signatures];
-    const dependencies = { bus, topics, signals, topic, codec, sealer, logger, signatures };
+    const signatures = this.#signatures;
+    const dependencies = { log, database, topic, codec, sealer, logger, signatures };
     return (this.#replies ??= new ReplyListener(dependencies));
   }
 
@@ -336,7 +337,7 @@ export class Waybill {
     for (const { service } of this.#retention) await service.stop();
     await this.guards.stop();
     await this.#budgets.close();
-    await this.#signals.stop();
+    await this.log.signals.stop();
     await Promise.all(this.#databases.map((database) => database.close()));
   }
 
@@ -372,17 +373,15 @@ export class Waybill {
     const { scheduler } = this.#roles;
     if (scheduler === undefined) return undefined;
     const { redis } = this.options;
-    const { bus, topics, logger } = this;
-    const dependencies = { database: bus, topics, signals: this.#signals, logger };
-    return new TimerService({ ...dependencies, ...(redis === undefined ? {} : { redis }) }, scheduler);
+    const { bus: database, log, logger } = this;
+    return new TimerService({ database, log, logger, ...(redis === undefined ? {} : { redis }) }, scheduler);
   }
 
   #makeRelay(bell: Bell): Relay | undefined {
     const { relay } = this.#roles;
     if (relay === undefined) return undefined;
-    const { bus, topics, logger, scheduler, tracing } = this;
-    const dependencies = { database: bus, topics, signals: this.#signals, bell, logger };
-    return new Relay({ ...dependencies, alarm: scheduler, trace: tracing }, relay);
+    const { bus: database, log, logger, scheduler: alarm, tracing: trace } = this;
+    return new Relay({ database, log, bell, logger, alarm, trace }, relay);
   }
 
   #open(database: WaybillDatabaseOptions, connectionsMax: number): PgDatabase {

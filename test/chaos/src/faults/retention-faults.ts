@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { groupLag } from '@waybill/log';
+import { groupLag } from '@waybill/log/postgres';
 import { TOPIC } from '../load/topic.js';
 import type { LoadProcess } from '../runner/load-process.js';
 import type { Fault, FaultTargets } from './fault.js';

@@ -36,7 +36,7 @@ const localUrl = new URL(settings.url);
 localUrl.pathname = `/${settings.local}`;
 const local = new PgDatabase({ connectionString: localUrl.href, connectionsMax: 4 });
 const asking = new PgDatabase({ connectionString: localUrl.href, connectionsMax: 2 });
-const { database, topics, signals, logger, history } = openProgram(settings, async () => {
+const { database, log, logger, history } = openProgram(settings, async () => {
   stopping = true;
   await working;
   await checker?.stop();
@@ -50,8 +50,7 @@ const databases = new LocalDatabases([
 const halves = new HalfMessages(
   {
     bus: database,
-    topics,
-    signals,
+    log,
     group: 'chaos-halves',
     encode: (message) => outbox.encode(message),
     databases,

@@ -15,7 +15,7 @@ import {
   openBucket,
   recycleConsumerSlot,
   removeSettledCharges,
-} from './statements.generated.js';
+} from '../statements.generated.js';
 
 const HOUR_MS = 3_600_000;
 const CONSUMER_SLOTS = 4;

@@ -10,13 +10,11 @@ import {
   systemClock,
 } from '@waybill/kernel';
 import { respondedWithin, closeSocket, derivedName, guardLogger } from '@waybill/kernel/internal';
+import type { LogSignals, Signal } from '../engine/log-signals.js';
 import { SignalNotes } from './signal-notes.js';
 import { notify } from '../statements.generated.js';
 
-const SIGNALS = ['appended', 'group', 'redrive'] as const;
-
-/** Kinds of signals: records were appended, a group's assignment changed, dead letters were decided. */
-export type Signal = (typeof SIGNALS)[number];
+const SIGNALS: readonly Signal[] = ['appended', 'group', 'redrive'];
 
 /** Interval at which the listener checks its connection, in milliseconds, and how long its own note may take. */
 const PROVE_MS = 10_000;
@@ -25,8 +23,8 @@ const HEAR_MS = 5_000;
 /** Minimum interval between two notifications of a signal. */
 const DEBOUNCE_MS = 10;
 
-/** Options of {@link LogSignals}. */
-export interface LogSignalsOptions {
+/** Options of {@link PostgresSignals}. */
+export interface PostgresSignalsOptions {
   readonly logger?: Logger;
   readonly clock?: Clock;
   /**
@@ -41,7 +39,7 @@ export interface LogSignalsOptions {
  * a separate connection. (NOTIFY takes a lock on the whole server when its transaction commits, so it has no
  * place in a producer's transaction or a flush.) Every waiter polls as well: a lost signal costs only a short delay.
  */
-export class LogSignals {
+export class PostgresSignals implements LogSignals {
   /** Short notes to all processes, in addition to the signals. */
   readonly notes: SignalNotes;
   readonly #bells: Record<Signal, Set<Bell>> = {
@@ -64,7 +62,7 @@ export class LogSignals {
 
   constructor(
     private readonly database: PgDatabase,
-    options: LogSignalsOptions = {},
+    options: PostgresSignalsOptions = {},
   ) {
     this.#proveMs = options.proveMs ?? PROVE_MS;
     this.#channel = derivedName('signal', database.schema);

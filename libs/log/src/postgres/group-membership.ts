@@ -9,8 +9,10 @@ import {
   systemClock,
 } from '@waybill/kernel';
 import { guardLogger } from '@waybill/kernel/internal';
-import type { LogSignals } from '../signal/log-signals.js';
-import { assignRange } from './assign-range.js';
+import type { LogSignals } from '../engine/log-signals.js';
+import type { Membership, MembershipOptions, Ownership } from '../engine/membership.js';
+import type { Topics } from '../engine/topics.js';
+import { assignRange } from '../engine/assign-range.js';
 import { ReleaseBatch } from './release-batch.js';
 import {
   assignPartitions,
@@ -18,45 +20,12 @@ import {
   heartbeat,
   leaveGroup,
   lockGroup,
+  newToGroup,
   readMembers,
   readOwners,
   reclaimPartitions,
   removeExpiredMembers,
 } from '../statements.generated.js';
-import type { Topics } from '../topics.js';
-
-/** A partition that this member owns. */
-export interface Ownership {
-  readonly partitionId: number;
-  /** Changes whenever the partition changes hands; every write for the partition is fenced by it. */
-  readonly ownerEpoch: number;
-}
-
-/** Callbacks of a membership to its consumer. They are called one at a time, and awaited. */
-export interface MembershipListener {
-  /** This member owns the partition from now on. */
-  onAssigned(ownership: Ownership): Promise<void>;
-  /** The partition will be given to another member: finish deliveries in flight; it is released afterwards. */
-  onRevoked(ownership: Ownership): Promise<void>;
-  /** Another member already owns the partition: stop, and write nothing more. */
-  onLost(ownership: Ownership): Promise<void>;
-}
-
-/** Options and dependencies of a {@link GroupMembership}. */
-export interface GroupMembershipOptions {
-  readonly group: string;
-  /** Read at each heartbeat, since topics may be added. */
-  readonly topics: readonly string[];
-  /** How long a member keeps its partitions without a heartbeat, in milliseconds. */
-  readonly leaseMs: number;
-  /** Heartbeat interval, in milliseconds; at most a third of the lease. */
-  readonly heartbeatMs: number;
-  readonly listener: MembershipListener;
-  readonly logger?: Logger;
-  readonly clock?: Clock;
-  /** This member's id, unique among all that the group ever has. Default: a new one. */
-  readonly memberId?: string;
-}
 
 type OwnerRow = { partitionId: number; ownerId: string | null; ownerEpoch: number; targetId: string | null };
 
@@ -65,10 +34,10 @@ type OwnerRow = { partitionId: number; ownerId: string | null; ownerEpoch: numbe
  * longer fits the members takes the group's lock and recomputes it. A partition changes hands only after its owner has
  * released it, or the owner's lease has expired.
  */
-export class GroupMembership {
+export class GroupMembership implements Membership {
   /** This member's id; new for every start. */
   readonly memberId: string;
-  readonly #options: GroupMembershipOptions;
+  readonly #options: MembershipOptions;
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #service: BackgroundService;
@@ -83,9 +52,9 @@ export class GroupMembership {
 
   constructor(
     private readonly database: PgDatabase,
-    private readonly topics: Topics,
-    private readonly signals: LogSignals,
-    options: GroupMembershipOptions,
+    private readonly topics: Pick<Topics, 'findAll'>,
+    private readonly signals: Pick<LogSignals, 'send' | 'subscribe'>,
+    options: MembershipOptions,
   ) {
     this.#options = options;
     this.memberId = options.memberId ?? newId();
@@ -170,6 +139,11 @@ export class GroupMembership {
       if (this.#owned.has(partitionId)) this.#owned.set(partitionId, ownership);
     }
     return reclaimed;
+  }
+
+  async newToGroup(topics: readonly string[]): Promise<ReadonlySet<string>> {
+    const rows = await this.database.session.run(newToGroup, this.groupId, topics);
+    return new Set(rows.map(({ topic }) => topic));
   }
 
   /** One heartbeat, and the changes that follow from it. */

@@ -1,37 +1,16 @@
-import { OffsetOutOfRangeError, type PgConnection, type PgDatabase } from '@waybill/kernel';
+import type { PgConnection, PgDatabase } from '@waybill/kernel';
 import { copyInteger } from '@waybill/kernel/internal';
-import { patchBaseOffset } from '../record/index.js';
-import { readOffsets, readSegments } from '../statements.generated.js';
-import type { Topics } from '../topics.js';
-
-/** An offset to read from, in one partition. */
-export interface FetchPosition {
-  readonly partitionId: number;
-  readonly offset: number;
-}
-
-/** A fetched record batch, with its offsets patched in. */
-export interface FetchedBatch {
-  readonly partitionId: number;
-  readonly baseOffset: number;
-  readonly lastOffset: number;
-  /** The bucket of the log's ring that contains it. */
-  readonly bucketSeq: number;
-  readonly data: Buffer;
-}
-
-/** The result of a fetch. */
-export interface Fetched {
-  readonly batches: FetchedBatch[];
-  /** Whether more may already follow. */
-  readonly mayHaveMore: boolean;
-}
-
-/** Where a partition's log starts and ends; the end is the offset that the next record will get. */
-export interface PartitionOffsets {
-  readonly startOffset: number;
-  readonly endOffset: number;
-}
+import { assertInRange } from '../engine/assert-in-range.js';
+import type {
+  Fetched,
+  FetchedBatch,
+  FetchLimits,
+  FetchPosition,
+  PartitionOffsets,
+} from '../engine/log-engine.js';
+import type { Topics } from '../engine/topics.js';
+import { decodeBatch, patchBaseOffset } from '../record/index.js';
+import { findBatchesAt, readOffsets, readSegments } from '../statements.generated.js';
 
 interface Segment {
   readonly bucketSeq: number;
@@ -61,7 +40,7 @@ export class LogReader {
 
   constructor(
     private readonly database: PgDatabase,
-    private readonly topics: Topics,
+    private readonly topics: Pick<Topics, 'locate'>,
   ) {}
 
   /** Start and end of each partition, by partition id. */
@@ -72,13 +51,32 @@ export class LogReader {
     );
   }
 
-  /**
-   * Fetches the batches from each position on, about a megabyte for each partition; the first may begin before its
-   * position. Partitions with nothing new are absent from the result.
-   *
-   * @throws OffsetOutOfRangeError when a position is before the oldest record kept, or after the end
-   */
-  async fetch(positions: readonly FetchPosition[]): Promise<Fetched> {
+  /** As {@link LogEngine.offsetsAt}. Reads the partition's index from its start: for operators, not for each pass. */
+  async offsetsAt(partitionIds: readonly number[], timestampMs: number): Promise<Map<number, number>> {
+    const found = new Map<number, number>();
+    // The ends first: a record that is appended in between is then found, or is behind the end.
+    for (const [partitionId, { endOffset }] of await this.offsets(partitionIds))
+      found.set(partitionId, endOffset);
+    for (const { partitionId, baseOffset, data } of await this.database.session.run(
+      findBatchesAt,
+      partitionIds,
+      timestampMs,
+    )) {
+      patchBaseOffset(data, baseOffset, 0);
+      for (const record of decodeBatch(data)) {
+        if (record.timestampMs < timestampMs) continue;
+        found.set(partitionId, record.offset);
+        break;
+      }
+    }
+    return found;
+  }
+
+  /** As {@link LogEngine.fetch}. */
+  async fetch(
+    positions: readonly FetchPosition[],
+    { partitionBytes = FETCH_BYTES }: FetchLimits = {},
+  ): Promise<Fetched> {
     if (positions.length === 0) return { batches: [], mayHaveMore: false };
     return this.database.withConnection(async (connection) => {
       const batches: FetchedBatch[] = [];
@@ -86,7 +84,7 @@ export class LogReader {
       let asked = positions;
       // Once with the known map and, if the ring has turned since, again with a new one.
       for (let round = 0; asked.length > 0 && round < 3; round += 1) {
-        const once = await this.#fetchOnce(connection, asked);
+        const once = await this.#fetchOnce(connection, asked, partitionBytes);
         const { found, stale } = once;
         batches.push(...found);
         mayHaveMore ||= once.mayHaveMore || stale.length > 0;
@@ -98,24 +96,15 @@ export class LogReader {
     });
   }
 
-  /**
-   * Checks that a position can be read from.
-   * @throws OffsetOutOfRangeError
-   */
-  assertInRange(position: FetchPosition, { startOffset, endOffset }: PartitionOffsets): void {
-    if (position.offset >= startOffset && position.offset <= endOffset) return;
-    const location = this.topics.locate(position.partitionId) ?? { topic: '?', number: position.partitionId };
-    throw new OffsetOutOfRangeError(location.topic, location.number, position.offset, startOffset, endOffset);
-  }
-
   async #fetchOnce(
     connection: PgConnection,
     positions: readonly FetchPosition[],
+    partitionBytes: number,
   ): Promise<{ found: FetchedBatch[]; stale: FetchPosition[]; mayHaveMore: boolean }> {
     let found: FetchedBatch[] = [];
     const newest = new Map<number, number>();
     let oldestBucket = 0;
-    const wanted = positions.flatMap((position) => this.#wanted(position));
+    const wanted = positions.flatMap((position) => this.#wanted(position, partitionBytes));
     await connection.copyOut(copyText(positions, wanted), (row) => {
       const partitionId = readInteger(row, 6, 4);
       const first = readInteger(row, 14, 8);
@@ -153,12 +142,12 @@ export class LogReader {
   }
 
   /** The bucket with the batches after a position, and how many to read; none if not known. */
-  #wanted({ partitionId, offset }: FetchPosition): Wanted[] {
+  #wanted({ partitionId, offset }: FetchPosition, partitionBytes: number): Wanted[] {
     const segments = this.#segments.get(partitionId);
     const segment = segments?.findLast(({ firstOffset }) => firstOffset <= offset) ?? segments?.[0];
     if (segment === undefined) return [];
     const average = this.#averageBytes.get(partitionId) ?? FETCH_BYTES / 16;
-    const most = Math.max(1, Math.min(MOST_BATCHES, Math.ceil(FETCH_BYTES / average)));
+    const most = Math.max(1, Math.min(MOST_BATCHES, Math.ceil(partitionBytes / average)));
     return [{ partitionId, offset, segment, most }];
   }
 
@@ -178,7 +167,7 @@ export class LogReader {
     const asked = new Map(positions.map((position) => [position.partitionId, position]));
     for (const { partitionId, startOffset, endOffset } of offsets) {
       const position = asked.get(partitionId);
-      if (position !== undefined) this.assertInRange(position, { startOffset, endOffset });
+      if (position !== undefined) assertInRange(this.topics, position, { startOffset, endOffset });
     }
   }
 }

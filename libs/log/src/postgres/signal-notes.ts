@@ -1,7 +1,5 @@
 import { type Clock, InvariantError } from '@waybill/kernel';
-
-/** Called with each note that is received. */
-export type NoteListener = (note: string) => void;
+import type { LogNotes, NoteListener } from '../engine/log-signals.js';
 
 /** PostgreSQL's limit for a notification is just under 8,000 bytes. */
 const MOST_BYTES = 7_000;
@@ -14,7 +12,7 @@ const DEBOUNCE_MS = 10;
  * Short messages to every process that is listening. A note is a hint: it may be lost, and nothing but time may
  * depend on it. Notes in quick succession are sent together.
  */
-export class SignalNotes {
+export class SignalNotes implements LogNotes {
   readonly #listeners: NoteListener[] = [];
   #waiting: string[] = [];
   #sending: Promise<void> | undefined;

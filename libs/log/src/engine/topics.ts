@@ -1,18 +1,10 @@
 import {
   ConfigurationError,
   MessageInvalidError,
-  type SqlSession,
   TopicNameInvalidError,
   TopicUnknownError,
 } from '@waybill/kernel';
 import { show } from '@waybill/kernel/internal';
-import {
-  configureTopic,
-  countTopics,
-  createTopic,
-  listPartitions,
-  listPartitionsOf,
-} from './statements.generated.js';
 
 /**
  * What happens to the messages after a dead letter: `unblock`: they are handled; `park`: those of its key wait until
@@ -56,6 +48,34 @@ export interface TopicOptions extends TopicSettings {
   readonly partitions?: number;
 }
 
+/** A new topic with its defaults filled in. */
+export type NewTopic = TopicOptions &
+  Required<Pick<TopicOptions, 'partitions' | 'retentionMs' | 'onDeadLetter' | 'onExpired'>>;
+
+/** A partition, with its topic's settings, as an engine lists it. */
+export interface PartitionRow {
+  readonly topic: string;
+  readonly retentionMs: number;
+  readonly onDeadLetter: string;
+  readonly onExpired: string;
+  readonly number: number;
+  readonly partitionId: number;
+}
+
+/** Where an engine keeps its topics. Names and settings have been checked. */
+export interface TopicStore {
+  /** Creates a topic and its partitions; an existing one is left unchanged. */
+  create(name: string, topic: NewTopic): Promise<void>;
+  /** Changes settings of a topic; omitted ones stay unchanged. Resolves to false if it does not exist. */
+  configure(name: string, settings: TopicSettings): Promise<boolean>;
+  /** Every partition of every topic. */
+  list(): Promise<readonly PartitionRow[]>;
+  /** All partitions of the topics that some partitions belong to. */
+  listOf(partitionIds: readonly number[]): Promise<readonly PartitionRow[]>;
+  /** The number of topics, read from the log each time. */
+  count(): Promise<number>;
+}
+
 const DEFAULT_PARTITIONS = 4;
 const DEFAULT_RETENTION_MS = 7 * 24 * 3_600_000;
 const MOST_BACKLOG = { backlogMaxMessages: 1_000_000, backlogMaxBytes: Number.MAX_SAFE_INTEGER } as const;
@@ -73,7 +93,7 @@ export class Topics {
   #known = new Map<string, Topic>();
   #byPartition = new Map<number, { topic: string; number: number }>();
 
-  constructor(private readonly session: SqlSession) {}
+  constructor(private readonly store: TopicStore) {}
 
   /**
    * Creates a topic; an existing one is left unchanged.
@@ -83,22 +103,12 @@ export class Topics {
     assertTopicName(name);
     const { partitions = DEFAULT_PARTITIONS, retentionMs = DEFAULT_RETENTION_MS } = options;
     const { onDeadLetter = 'unblock', onExpired = 'dead-letter' } = options;
-    const { backlogMaxMessages, backlogMaxBytes } = options;
     const problems = problemsOf({ ...options, retentionMs, onDeadLetter, onExpired });
     if (!Number.isSafeInteger(partitions) || partitions < 1 || partitions > 4096) {
       problems.unshift(`partitions must be a whole number from 1 to 4096, got ${show(partitions)}`);
     }
     if (problems.length > 0) throw new ConfigurationError(`Topic ${name} cannot be created`, problems);
-    await this.session.run(
-      createTopic,
-      name,
-      partitions,
-      retentionMs,
-      onDeadLetter,
-      onExpired,
-      backlogMaxMessages || null,
-      backlogMaxBytes || null,
-    );
+    await this.store.create(name, { ...options, partitions, retentionMs, onDeadLetter, onExpired });
     return this.get(name);
   }
 
@@ -107,19 +117,9 @@ export class Topics {
    * @throws TopicUnknownError, ConfigurationError
    */
   async configure(name: string, settings: TopicSettings): Promise<Topic> {
-    const { retentionMs, onDeadLetter, onExpired } = settings;
     const problems = problemsOf(settings);
     if (problems.length > 0) throw new ConfigurationError(`Topic ${name} cannot be changed`, problems);
-    const changed = await this.session.run(
-      configureTopic,
-      name,
-      retentionMs ?? null,
-      onDeadLetter ?? null,
-      onExpired ?? null,
-      settings.backlogMaxMessages ?? null,
-      settings.backlogMaxBytes ?? null,
-    );
-    if (changed.length === 0) throw new TopicUnknownError(name);
+    if (!(await this.store.configure(name, settings))) throw new TopicUnknownError(name);
     await this.list();
     return this.get(name);
   }
@@ -131,7 +131,7 @@ export class Topics {
     return topic;
   }
 
-  /** The topic, or undefined when it does not exist. Queries the database only for a name not seen yet. */
+  /** The topic, or undefined when it does not exist. Asks the log only for a name not seen yet. */
   async find(name: string): Promise<Topic | undefined> {
     if (!this.#known.has(name)) await this.list();
     return this.#known.get(name);
@@ -165,25 +165,25 @@ export class Topics {
 
   /** Every existing topic. */
   async list(): Promise<Topic[]> {
-    const found = this.#learn(await this.session.run(listPartitions));
+    const found = this.#learn(await this.store.list());
     this.#known = found;
     return [...found.values()];
   }
 
   /** The topics that partitions belong to, by name; read again, since settings of topics may have changed. */
   async refresh(partitionIds: readonly number[]): Promise<ReadonlyMap<string, Topic>> {
-    const found = this.#learn(await this.session.run(listPartitionsOf, partitionIds));
+    const found = this.#learn(await this.store.listOf(partitionIds));
     for (const [name, topic] of found) this.#known.set(name, topic);
     return found;
   }
 
   /** The number of topics. */
-  async count(): Promise<number> {
-    return (await this.session.run(countTopics))[0]?.count ?? 0;
+  count(): Promise<number> {
+    return this.store.count();
   }
 
   /**
-   * Those of the names that are topics, by name in order. Queries the database at most once, for names not seen yet.
+   * Those of the names that are topics, by name in order. Asks the log at most once, for names not seen yet.
    */
   async findAll(names: ReadonlySet<string>): Promise<ReadonlyMap<string, Topic>> {
     for (const name of names) {
@@ -215,15 +215,6 @@ export class Topics {
     }
     return found;
   }
-}
-
-interface PartitionRow {
-  readonly topic: string;
-  readonly retentionMs: number;
-  readonly onDeadLetter: string;
-  readonly onExpired: string;
-  readonly number: number;
-  readonly partitionId: number;
 }
 
 function problemsOf({ retentionMs, onDeadLetter, onExpired, ...limits }: TopicSettings): string[] {

@@ -1,5 +1,5 @@
 import { type BoundStatement, bindStatement, type SqlSession } from '@waybill/kernel';
-import type { Ownership } from './group-membership.js';
+import type { Ownership } from '@waybill/log';
 import {
   advance,
   advanceAll,

@@ -1,5 +1,5 @@
 import type { SqlSession } from '@waybill/kernel';
-import { oldestBucket, readLag } from '../statements.generated.js';
+import { readLag } from '../statements.generated.js';
 
 /** A group's lag in one partition. */
 export interface PartitionLag {
@@ -23,10 +23,4 @@ export async function groupLag(session: SqlSession, group: string): Promise<Part
     endOffset,
     lag: endOffset - position,
   }));
-}
-
-/** The oldest bucket that the log still holds: records of older ones cannot be delivered again. */
-export async function oldestBucketSeq(session: SqlSession): Promise<number> {
-  const [row] = await session.run(oldestBucket);
-  return row?.bucketSeq ?? 0;
 }

@@ -1,0 +1,17 @@
+/**
+ * The PostgreSQL engine of the log, for the places that construct it and for operators' tools: everything else is given a
+ * `LogEngine`.
+ */
+
+export { appendCall } from './append-call.js';
+export { groupLag, type PartitionLag } from './group-lag.js';
+export { GroupMembership } from './group-membership.js';
+export { LogRetention, type LogRetentionOptions } from './log-retention.js';
+export { PostgresLogEngine, type PostgresLogEngineOptions } from './postgres-log-engine.js';
+export {
+  describeMembers,
+  groupBacklogs,
+  listGroups,
+  oldestTransaction,
+  unsubscribedTopics,
+} from '../statements.generated.js';
