@@ -2,17 +2,10 @@
 import { statement } from '@waybill/kernel/internal';
 
 /**
- * Stores where a group begins in partitions, with nothing in flight, under the fence of each. Raises, and stores
- * nothing, if another member owns one of them, or its owner's row is locked.
- * Locks: the owners' rows (share), until the transaction ends; waits for none
- */
-export const advanceAll = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string, ownerEpochs: readonly (number | null)[], positions: readonly (number | null)[]], Record<never, never>>('advance-all', `select :schema.advance_all($1, $2, $3::uuid, $4, $5)::text`);
-
-/**
  * Stores a position, and the offset up to which records may have been begun, under the fence.
  * Locks: the owner's row (share), until the transaction ends
  */
-export const advance = statement<[groupId: number, partitionId: number, memberId: string, ownerEpoch: number, position: number, inFlightEnd: number], Record<never, never>>('advance', `select :schema.advance($1, $2, $3::uuid, $4, $5, $6)::text`);
+export const advance = statement<[groupId: number, partitionId: number, ownerEpoch: number, position: number, inFlightEnd: number], Record<never, never>>('advance', `select :schema.advance($1, $2, $3, $4, $5)::text`);
 
 /**
  * Notes that parked messages may be started from now on, and reads them. After a crash, that note remains. One that runs
@@ -27,6 +20,13 @@ returning m.log_offset as "offset", m.bucket_seq as "bucketSeq", m.key, m.header
           case when m.due_at = 'infinity' then null
                else greatest(0, pg_catalog.ceil(coalesce(extract(epoch from m.due_at - pg_catalog.clock_timestamp()), 0) * 1000.0))::bigint
           end as "dueInMs"`);
+
+/**
+ * Stores where a group begins in partitions, with nothing in flight, under the fence of each. Raises, and stores
+ * nothing, if one of them has another owner, or its owner's row is locked.
+ * Locks: the owners' rows (share), until the transaction ends; waits for none
+ */
+export const beginProgress = statement<[groupId: number, partitionIds: readonly (number | null)[], ownerEpochs: readonly (number | null)[], positions: readonly (number | null)[]], Record<never, never>>('begin-progress', `select :schema.progress_begin($1, $2, $3, $4)::text`);
 
 /**
  * Notes that a record is begun alone after a crash; returns how often it has been, including this time. The fence
@@ -67,10 +67,15 @@ export const delayParked = statement<[groupId: number, partitionId: number, offs
 export const drawRetryBudget = statement<[groupId: number, wanted: number, perSecond: number, burst: number], { granted: number }>('draw-retry-budget', `select :schema.retry_budget_draw($1, $2, $3, $4) as granted`);
 
 /**
- * Raises unless the member owns the partition and its lease is valid. The last statement before COMMIT.
+ * The id of a group in the service's database; creates the group if it does not exist.
+ */
+export const ensureOwnGroup = statement<[name: string], { groupId: number }>('ensure-own-group', `select :schema.group_ensure($1) as "groupId"`);
+
+/**
+ * Raises unless the partition is in this owner epoch. The last statement before COMMIT.
  * Locks: the owner's row (share), until the transaction ends
  */
-export const fence = statement<[groupId: number, partitionId: number, memberId: string, ownerEpoch: number], Record<never, never>>('fence', `select :schema.fence($1, $2, $3::uuid, $4)::text`);
+export const fence = statement<[groupId: number, partitionId: number, ownerEpoch: number], Record<never, never>>('fence', `select :schema.fence($1, $2, $3)::text`);
 
 /**
  * Writes the verdict on records: 1 done, 2 dead, 3 parked, 4 expired, 5 dropped.
@@ -104,13 +109,6 @@ export const listRedriven = statement<[groupId: number, partitionIds: readonly (
   from :schema.parked_message m
  where m.group_id = $1 and m.partition_id = any ($2::integer[]) and m.from_dead_letter
  order by m.partition_id, m.log_offset`);
-
-/**
- * The oldest bucket whose records can still be delivered: it is in the log, or one of its messages is parked.
- * Index: log_bucket_pkey
- */
-export const oldestBucket = statement<[], { bucketSeq: number }>('oldest-bucket', `select least((select pg_catalog.min(b.seq) from :schema.log_bucket b),
-             (select pg_catalog.min(m.bucket_seq) from :schema.parked_message m)) as "bucketSeq"`);
 
 /**
  * Parks messages. A delay of null: until the message is the first of its key; one of -1: until an operator decides on
@@ -165,6 +163,14 @@ export const readMarks = statement<[groupId: number, partitionIds: readonly (num
                      offset 0) n`);
 
 /**
+ * The owner epochs of partitions.
+ * Index: progress_owner_pkey
+ */
+export const readOwnerEpochs = statement<[groupId: number, partitionIds: readonly (number | null)[]], { partitionId: number; ownerEpoch: number }>('read-owner-epochs', `select o.partition_id as "partitionId", o.owner_epoch as "ownerEpoch"
+  from :schema.progress_owner o
+ where o.group_id = $1 and o.partition_id = any ($2::integer[])`);
+
+/**
  * The newest position of a group in each of several partitions: the highest of the highest owner epoch. None if it has
  * never stored one.
  * Index: consumer_position_newest, backwards
@@ -178,10 +184,54 @@ export const readPositions = statement<[groupId: number, partitionIds: readonly 
                       limit 1) n`);
 
 /**
+ * Raises the epochs of partitions that are in the given ones; no row for those of another owner. If a delivery still holds
+ * the row, which this does not wait for, the epoch stays and null is returned. Late transactions with the old epoch fail:
+ * afterwards it is certain which of the owner's transactions with lost responses have been committed.
+ * Locks: the owners' rows that are free
+ * Index: progress_owner_pkey
+ */
+export const reclaimProgress = statement<[groupId: number, partitionIds: readonly (number | null)[], ownerEpochs: readonly (number | null)[]], { partitionId: number; ownerEpoch: number | null }>('reclaim-progress', `with mine as (
+  select o.partition_id, o.owner_epoch
+    from unnest($2::integer[], $3::bigint[]) as w (id, epoch)
+    join :schema.progress_owner o on o.group_id = $1 and o.partition_id = w.id and o.owner_epoch = w.epoch
+), free as (
+  select o.partition_id
+    from :schema.progress_owner o
+    join mine i on i.partition_id = o.partition_id and i.owner_epoch = o.owner_epoch
+   where o.group_id = $1
+   order by o.partition_id
+     for update of o skip locked
+), raised as (
+  update :schema.progress_owner o
+     set owner_epoch = o.owner_epoch + 1::bigint
+    from free f
+   where o.group_id = $1 and o.partition_id = f.partition_id
+  returning o.partition_id, o.owner_epoch
+)
+select m.partition_id as "partitionId", r.owner_epoch as "ownerEpoch"
+  from mine m
+  left join raised r on r.partition_id = m.partition_id`);
+
+/**
+ * Empties one slot of positions and marks, after carrying forward what is still needed.
+ * Locks: the slot's two tables, for at most 50 ms of waiting
+ */
+export const recycleConsumerSlot = statement<[slot: number], { emptied: boolean }>('recycle-consumer-slot', `select :schema.consumer_recycle($1) as emptied`);
+
+/**
  * Removes a parked message: it has a verdict.
  * Index: parked_message_pkey
  */
 export const removeParked = statement<[groupId: number, partitionId: number, offset: number], Record<never, never>>('remove-parked', `delete from :schema.parked_message m where m.group_id = $1 and m.partition_id = $2 and m.log_offset = $3`);
+
+/**
+ * Deletes the charges of records that are now done.
+ * Index: consumer_position_newest
+ */
+export const removeSettledCharges = statement<[], Record<never, never>>('remove-settled-charges', `delete from :schema.crash_charge c
+ where c.log_offset < (select p.position from :schema.consumer_position p
+                        where p.group_id = c.group_id and p.partition_id = c.partition_id
+                        order by p.owner_epoch desc, p.position desc, p.id desc limit 1)`);
 
 /**
  * Removes, for a partition that comes to rest, the notes that parked messages may have been started.
@@ -189,3 +239,17 @@ export const removeParked = statement<[groupId: number, partitionId: number, off
 export const restParked = statement<[groupId: number, partitionId: number], Record<never, never>>('rest-parked', `update :schema.parked_message m
    set in_flight = false
  where m.group_id = $1 and m.partition_id = $2 and m.in_flight`);
+
+/**
+ * Takes one partition whatever its grant was, if it is still in that owner epoch; null if not.
+ * Locks: the owner's row; waits for a delivery that holds it, for 3 seconds at most
+ */
+export const retakeProgress = statement<[groupId: number, partitionId: number, ownerEpoch: number, grantEpoch: number, memberId: string, logEpoch: number], { ownerEpoch: number | null }>('retake-progress', `select :schema.progress_retake($1, $2, $3, $4, $5::uuid, $6) as "ownerEpoch"`);
+
+/**
+ * Takes partitions by the log's grants, under new owner epochs; no row for those of which the service's database knows the
+ * same or a newer grant. Late transactions of an earlier owner fail.
+ * Locks: the owners' rows; waits for deliveries that hold them, for 3 seconds at most
+ */
+export const takeProgress = statement<[groupId: number, partitionIds: readonly (number | null)[], grantEpochs: readonly (number | null)[], memberId: string, logEpoch: number], { partitionId: number; ownerEpoch: number }>('take-progress', `select t.of_partition as "partitionId", t.new_epoch as "ownerEpoch"
+  from :schema.progress_take($1, $2, $3, $4::uuid, $5) t`);

@@ -55,7 +55,7 @@ const digest = (text: string): string => createHash('sha256').update(text).diges
 export class Erasure {
   /** @param sealer knows the pseudonyms of encrypted keys. Default: one without a cipher */
   constructor(
-    private readonly bus: PgDatabase,
+    private readonly database: PgDatabase,
     private readonly log: Pick<LogEngine, 'fetch' | 'offsets' | 'signals' | 'topics'>,
     private readonly sealer: Sealer = Sealer.none,
   ) {}
@@ -69,7 +69,7 @@ export class Erasure {
     assertTarget(target);
     const what = nameOf(target);
     try {
-      const report = await this.bus.transaction(async (connection) => {
+      const report = await this.database.transaction(async (connection) => {
         const done =
           'subject' in target
             ? await this.#ofSubject(connection, target.subject, target.stopSagas === true)
@@ -90,7 +90,7 @@ export class Erasure {
 
   /** Past erasures, newest first. */
   async actions(): Promise<OperatorAction[]> {
-    return operatorActions(this.bus.session, { kind: KIND });
+    return operatorActions(this.database.session, { kind: KIND });
   }
 
   async #ofSubject(connection: PgConnection, subject: string, stopSagas: boolean): Promise<ErasedPart[]> {
@@ -147,7 +147,7 @@ export class Erasure {
 
   async #unreadable(subject: string): Promise<Remainder[]> {
     const hash = subjectHash(subject);
-    const [row] = await this.bus.session.run(countOfSubject, hash, hash.toString('hex'));
+    const [row] = await this.database.session.run(countOfSubject, hash, hash.toString('hex'));
     const counts = Object.entries(row ?? {}).filter(([, rows]) => rows > 0);
     return [
       ...counts.map(([table, rows]) => ({

@@ -26,17 +26,24 @@ export {
   type FetchedBatch,
   type FetchLimits,
   type FetchPosition,
+  type HandOverStatement,
   type LogEngine,
+  type LogIdentity,
   type PartitionOffsets,
   type SynchronousAcks,
 } from './engine/log-engine.js';
 export { type LogNotes, type LogSignals, type NoteListener, type Signal } from './engine/log-signals.js';
 export {
+  type Grant,
   type Membership,
   type MembershipListener,
   type MembershipOptions,
-  type Ownership,
+  type TakenPartition,
 } from './engine/membership.js';
+export { bindService, type ServiceBinding } from './engine/service-binding.js';
+export { type LoggedPass, type SourcePass, type SourceState } from './engine/source-pass.js';
+export { type MessageSink } from './sink/message-sink.js';
+export { type SinkDependencies, sinkFor } from './sink/sink-for.js';
 export { type Appended, type ReadyBatch, sortForAppend } from './engine/ready-batch.js';
 export {
   type NewTopic,
@@ -44,6 +51,7 @@ export {
   type OnExpired,
   type PartitionRow,
   type Topic,
+  type TopicListener,
   type TopicOptions,
   Topics,
   type TopicSettings,

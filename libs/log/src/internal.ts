@@ -11,7 +11,6 @@ export {
   subjectHash,
 } from './cipher/index.js';
 export { Partitioner } from './append/partitioner.js';
-export { appendWithin } from './engine/append-within.js';
 export { assertInRange } from './engine/assert-in-range.js';
 export {
   CAUSE_ID_HEADER,

@@ -10,8 +10,8 @@ export interface Rejection {
 }
 
 const REASON_CHARS = 500;
-/** The server refuses a value (22), its row (23), or its size (54): this says nothing about other messages. */
-const OF_ONE_MESSAGE = /^(22|23|54)/;
+/** The server refuses a value (22), its row (23, WB006), or its size (54): this says nothing about other messages. */
+const OF_ONE_MESSAGE = /^(22|23|54|WB006)/;
 
 /** The reason in an error that concerns one message, as one line. */
 export function rejectionOf(error: unknown): Rejection {

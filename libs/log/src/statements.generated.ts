@@ -75,6 +75,16 @@ export const describeMembers = statement<[groupName: string], { memberId: string
 export const dropBucket = statement<[], { dropped: boolean }>('drop-bucket', `select :bus.log_drop_bucket() as dropped`);
 
 /**
+ * Writes messages that a service sends without a caller into the outbox, in the order of the arrays.
+ * Locks: none but the new rows
+ */
+export const enqueueMessages = statement<[messageIds: readonly (string | null)[], topics: readonly (string | null)[], partitions: readonly (number | null)[], keys: readonly (string | null)[], headers: readonly (string | null)[], controls: readonly (string | null)[], expiresAtMs: readonly (number | null)[], signatures: readonly (string | null)[], payloads: readonly (Buffer | null)[]], Record<never, never>>('enqueue-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, control, expires_at_ms, signature, payload)
+select m.id, m.topic, m.partition, m.key, m.headers::jsonb, m.control::jsonb, m.expires, m.signature, m.payload
+  from unnest($1::uuid[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::bytea[])
+    with ordinality as m (id, topic, partition, key, headers, control, expires, signature, payload, place)
+ order by m.place`);
+
+/**
  * The first batch of each partition that has a record with this timestamp or a later one.
  * Index: log_batch_offset, from its start
  */
@@ -312,42 +322,6 @@ export const readSubjectKey = statement<[keyId: string, subjectHash: Buffer], { 
        exists (select from :schema.erased_subject e where e.subject_hash = $2) as erased`);
 
 /**
- * Raises the epochs of partitions that the member owns; no row for another member's. If a delivery still holds the
- * owner's row, which this does not wait for, the epoch stays and null is returned. Late transactions with the old epoch
- * fail: afterwards it is certain which of the owner's transactions with lost responses have been committed.
- * Locks: the owners' rows that are free
- * Index: partition_owner_pkey
- */
-export const reclaimPartitions = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string, ownerEpochs: readonly (number | null)[]], { partitionId: number; ownerEpoch: number | null }>('reclaim-partitions', `with mine as (
-  select o.partition_id, o.owner_epoch
-    from unnest($2::integer[], $4::bigint[]) as w (id, epoch)
-    join :schema.partition_owner o
-      on o.group_id = $1 and o.partition_id = w.id and o.owner_id = $3 and o.owner_epoch = w.epoch
-), free as (
-  select o.partition_id
-    from :schema.partition_owner o
-    join mine i on i.partition_id = o.partition_id and i.owner_epoch = o.owner_epoch
-   where o.group_id = $1 and o.owner_id = $3
-   order by o.partition_id
-     for update of o skip locked
-), raised as (
-  update :schema.partition_owner o
-     set owner_epoch = o.owner_epoch + 1::bigint
-    from free f
-   where o.group_id = $1 and o.partition_id = f.partition_id
-  returning o.partition_id, o.owner_epoch
-)
-select m.partition_id as "partitionId", r.owner_epoch as "ownerEpoch"
-  from mine m
-  left join raised r on r.partition_id = m.partition_id`);
-
-/**
- * Empties one slot of positions and marks, after carrying forward what is still needed.
- * Locks: the slot's two tables, for at most 50 ms of waiting
- */
-export const recycleConsumerSlot = statement<[slot: number], { emptied: boolean }>('recycle-consumer-slot', `select :schema.consumer_recycle($1) as emptied`);
-
-/**
  * Empties the oldest slot of the ring of passes, after carrying forward the newest of each source.
  * Locks: that slot, for at most 50 ms of waiting
  */
@@ -372,15 +346,6 @@ export const releasePartitions = statement<[groupId: number, partitionIds: reado
 export const removeExpiredMembers = statement<[groupId: number], { memberId: string }>('remove-expired-members', `delete from :bus.group_member m
  where m.group_id = $1 and m.lease_until <= pg_catalog.clock_timestamp()
 returning m.member_id::text as "memberId"`);
-
-/**
- * Deletes the charges of records that are now done.
- * Index: consumer_position_newest
- */
-export const removeSettledCharges = statement<[], Record<never, never>>('remove-settled-charges', `delete from :schema.crash_charge c
- where c.log_offset < (select p.position from :schema.consumer_position p
-                        where p.group_id = c.group_id and p.partition_id = c.partition_id
-                        order by p.owner_epoch desc, p.position desc, p.id desc limit 1)`);
 
 /**
  * Stores a group's positions as a member reports them, for showing lag.

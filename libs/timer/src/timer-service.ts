@@ -1,5 +1,6 @@
 import {
   BackgroundService,
+  type Bell,
   bindStatement,
   type Clock,
   type Given,
@@ -13,14 +14,8 @@ import {
   type BoundStatement,
 } from '@waybill/kernel';
 import { isTransactionConflict, guardLogger } from '@waybill/kernel/internal';
-import type { AppendStatement, LogEngine, ReadyBatch } from '@waybill/log';
-import {
-  appendWithin,
-  BatchCollector,
-  blamesMessage,
-  learnsOfTopics,
-  Rejections,
-} from '@waybill/log/internal';
+import { type LogEngine, type MessageSink, sinkFor } from '@waybill/log';
+import { blamesMessage, learnsOfTopics, Rejections } from '@waybill/log/internal';
 import { DatabaseTime } from './clock/database-time.js';
 import { PostgresClock } from './clock/postgres-clock.js';
 import { RedisClock, type RedisClockOptions } from './clock/redis-clock.js';
@@ -53,10 +48,12 @@ export type TimerServiceOptions = Given<typeof SPECS> & RedisClockOptions;
 export interface TimerServiceDependencies {
   /** The database that holds the timers. */
   readonly database: PgDatabase;
-  /** The log, in the same database: its appends are part of the transactions that fire timers. */
+  /** The log: due messages enter it directly if it is in the same database, otherwise by the outbox. */
   readonly log: Pick<LogEngine, 'appendWithin' | 'signals' | 'topics'>;
   /** Redis as the clock. Without it the database is the clock. */
   readonly redis?: RedisGiven;
+  /** Rung when due messages wait in the outbox. */
+  readonly bell?: Bell;
   /** Effects of further kinds of timers. */
   readonly effects?: readonly TimerEffect[];
   readonly clock?: Clock;
@@ -102,8 +99,7 @@ export class TimerService implements TimerAlarm {
     TimerServiceDependencies;
   readonly #effects: ReadonlyMap<number, TimerEffect>;
   readonly #kinds: readonly number[];
-  readonly #collector: BatchCollector;
-  readonly #append: AppendStatement;
+  readonly #sink: MessageSink;
   readonly #time: DatabaseTime;
   readonly #postgres: PostgresClock;
   readonly #redis: RedisClock | undefined;
@@ -136,8 +132,7 @@ export class TimerService implements TimerAlarm {
     const effects = [messageEffect, new RecurringEffect(logger), ...(dependencies.effects ?? [])];
     this.#effects = new Map(effects.map((effect) => [effect.kind, effect]));
     this.#kinds = [...this.#effects.keys()];
-    this.#collector = new BatchCollector(log.topics, this.#options.batchBytes);
-    this.#append = appendWithin(log, database, 'The timer service');
+    this.#sink = sinkFor({ log, database, bell: dependencies.bell }, this.#options.batchBytes);
     this.#time = new DatabaseTime(clock);
     this.#postgres = new PostgresClock(this.#time, this.#options.pollMs);
     if (redis !== undefined) {
@@ -282,7 +277,7 @@ export class TimerService implements TimerAlarm {
     const last = timers.at(-1)?.dueMs ?? nowMs;
     this.#raiseLow(low, Math.min(timers.length < most ? nowMs : last, nowMs - LOW_MARGIN_MS));
     this.#count(timers, nowMs + this.#dependencies.clock.monotonic() - claimedAt);
-    if (firing.batches.length > 0) this.#dependencies.log.signals.send('appended');
+    if (firing.sending.length > 0) this.#sink.sent();
     this.armed(dueTimesIn(results.slice(0, firing.statements.length)));
     this.#rejections.note(firing.unfired);
     return 'again';
@@ -295,7 +290,7 @@ export class TimerService implements TimerAlarm {
     for (const timer of timers)
       if (this.#blamed.has(timer.id)) unfired.push(unfiredTimer(timer, this.#blamed.get(timer.id)));
     const sound = timers.filter(({ id }) => !this.#blamed.has(id));
-    const batches = await this.#collector.collect(async (add) => {
+    const sending = await this.#sink.collect(async (add) => {
       const pass: FiringPass = {
         session,
         nowMs,
@@ -314,12 +309,12 @@ export class TimerService implements TimerAlarm {
         if (ofKind.length > 0) await effect.fire(ofKind, pass);
       }
     });
-    return { statements, batches, unfired };
+    return { statements, sending, unfired };
   }
 
-  #statementsOf({ statements, batches, unfired }: Firing): BoundStatement[] {
+  #statementsOf({ statements, sending, unfired }: Firing): BoundStatement[] {
     const aside = unfired.length > 0 ? [setAsideStatement(unfired)] : [];
-    return [...statements, ...aside, ...(batches.length > 0 ? [this.#append(batches)] : [])];
+    return [...statements, ...aside, ...sending];
   }
 
   /**
@@ -359,7 +354,8 @@ export class TimerService implements TimerAlarm {
 /** The work of a pass, apart from deleting its timers. */
 interface Firing {
   readonly statements: readonly BoundStatement[];
-  readonly batches: readonly ReadyBatch[];
+  /** What sends the due messages. */
+  readonly sending: readonly BoundStatement[];
   readonly unfired: readonly UnfiredTimer[];
 }
 

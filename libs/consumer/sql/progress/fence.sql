@@ -1,5 +1,5 @@
--- Raises unless the member owns the partition and its lease is valid. The last statement before COMMIT.
--- Params: groupId integer, partitionId integer, memberId uuid, ownerEpoch bigint
+-- Raises unless the partition is in this owner epoch. The last statement before COMMIT.
+-- Params: groupId integer, partitionId integer, ownerEpoch bigint
 -- Returns: none
 -- Locks: the owner's row (share), until the transaction ends
-select :schema.fence($1, $2, $3::uuid, $4)::text;
+select :schema.fence($1, $2, $3)::text;

@@ -5,7 +5,7 @@ import type { RepeatedWork } from './repeated-work.js';
 
 /** What {@link VerdictWriter} works with. */
 export interface VerdictWriterDependencies {
-  /** The database of the log, positions and marks. */
+  /** The database of positions and marks. */
   readonly database: PgDatabase;
   /** Whether statements stay prepared on their connections. */
   readonly prepared: boolean;
@@ -14,7 +14,7 @@ export interface VerdictWriterDependencies {
   readonly repeated: RepeatedWork;
 }
 
-/** Writes a lane's verdicts, positions and charges to the log's database, under its fence. */
+/** Writes a lane's verdicts, positions and charges to the service's database, under its fence. */
 export class VerdictWriter {
   constructor(private readonly dependencies: VerdictWriterDependencies) {}
 

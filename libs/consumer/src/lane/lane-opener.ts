@@ -1,5 +1,5 @@
 import { isConnectionLoss, isServerTrouble } from '@waybill/kernel/internal';
-import type { LogEngine, Membership, Ownership, PartitionOffsets, Topic } from '@waybill/log';
+import type { LogEngine, Membership, PartitionOffsets, Topic } from '@waybill/log';
 import { assertInRange } from '@waybill/log/internal';
 import { CircuitBreaker, type CircuitState } from '../policy/circuit-breaker.js';
 import type { LaneStart } from '../retry/lane-start.js';
@@ -12,6 +12,7 @@ import {
   PartitionProgress,
   type StoredProgress,
 } from '../progress/partition-progress.js';
+import type { Ownership } from '../progress/progress-owners.js';
 import { PartitionLane } from './partition-lane.js';
 import type { Subscription } from '../handler/subscription.js';
 
@@ -70,28 +71,19 @@ export class LaneOpener {
     return Object.fromEntries([...this.#breakers].map(([topic, { state }]) => [topic, state]));
   }
 
-  /** Whether handlers write to a database other than that of the group's progress. */
-  get usesInbox(): boolean {
-    return this.context.databases.inboxFor !== undefined;
-  }
-
   /**
    * Opens lanes, by partition id, with a fixed number of statements however many there are. If one partition makes a
    * statement fail for all, it splits them in half until that partition fails alone.
    */
-  async open(requests: readonly LaneRequest[], memberId: string): Promise<ReadonlyMap<number, Opened>> {
+  async open(requests: readonly LaneRequest[]): Promise<ReadonlyMap<number, Opened>> {
     const opened = new Map<number, Opened>();
-    await this.#openIn(opened, requests, memberId);
+    await this.#openIn(opened, requests);
     return opened;
   }
 
-  async #openIn(
-    opened: Map<number, Opened>,
-    requests: readonly LaneRequest[],
-    memberId: string,
-  ): Promise<void> {
+  async #openIn(opened: Map<number, Opened>, requests: readonly LaneRequest[]): Promise<void> {
     try {
-      await this.#openTogether(opened, requests, memberId);
+      await this.#openTogether(opened, requests);
     } catch (error) {
       // It may then be unknown whether something was written, and nothing is written again in the same epoch.
       const isUnknown = isConnectionLoss(error) || isServerTrouble(error);
@@ -100,16 +92,12 @@ export class LaneOpener {
         return;
       }
       const half = requests.length >> 1;
-      await this.#openIn(opened, requests.slice(0, half), memberId);
-      await this.#openIn(opened, requests.slice(half), memberId);
+      await this.#openIn(opened, requests.slice(0, half));
+      await this.#openIn(opened, requests.slice(half));
     }
   }
 
-  async #openTogether(
-    opened: Map<number, Opened>,
-    requests: readonly LaneRequest[],
-    memberId: string,
-  ): Promise<void> {
+  async #openTogether(opened: Map<number, Opened>, requests: readonly LaneRequest[]): Promise<void> {
     const openings = await this.#subscribed(requests, opened);
     if (openings.length === 0) return;
     const found = await this.#find(openings);
@@ -125,9 +113,9 @@ export class LaneOpener {
         opened.set(partitionId, { error });
       }
     }
-    await this.#begin(firsts, memberId);
+    await this.#begin(firsts);
     for (const [opening, position] of starts) {
-      opened.set(opening.partitionId, { lane: this.#laneOf(opening, position, found, memberId) });
+      opened.set(opening.partitionId, { lane: this.#laneOf(opening, position, found) });
     }
   }
 
@@ -179,7 +167,7 @@ export class LaneOpener {
   }
 
   /** Stores where the group starts: if it starts at the end, it must start at that offset after a restart, too. */
-  async #begin(firsts: readonly FirstPosition[], memberId: string): Promise<void> {
+  async #begin(firsts: readonly FirstPosition[]): Promise<void> {
     const [first] = firsts;
     if (first === undefined) return;
     const { groupId, databases } = this.context;
@@ -187,12 +175,12 @@ export class LaneOpener {
     // A single one may wait for the transaction that locks its owner's row.
     const statement =
       firsts.length === 1
-        ? new PartitionProgress(groupId, memberId, ownership).advance(position, position)
-        : advanceTogether(groupId, memberId, firsts);
+        ? new PartitionProgress(groupId, ownership).advance(position, position)
+        : advanceTogether(groupId, firsts);
     await databases.database.runTogether([statement]);
   }
 
-  #laneOf(opening: Opening, position: number, found: Found, memberId: string): PartitionLane {
+  #laneOf(opening: Opening, position: number, found: Found): PartitionLane {
     const { partitionId, ownership, topic, subscription, before } = opening;
     const { context } = this;
     const stored = found.stored.get(partitionId) ?? EMPTY;
@@ -201,7 +189,7 @@ export class LaneOpener {
     const begunEnd = Math.min(stored.inFlightEnd, end);
     // Records in flight when this same process lost its connection have not crashed a process.
     const suspectEnd = Math.max(position, before.again ? before.suspectEnd : begunEnd);
-    const progress = new PartitionProgress(context.groupId, memberId, ownership);
+    const progress = new PartitionProgress(context.groupId, ownership);
     const breaker = this.#breakerOf(subscription);
     const environment = { context, subscription, topic, partition: opening.number, progress, breaker };
     const inFlightEnd = stored.position === undefined ? position : stored.inFlightEnd;

@@ -218,6 +218,11 @@ export class PartitionLane {
     return !this.stopped && this.#window.position !== this.#progress.position;
   }
 
+  /** The stored position. */
+  get position(): number {
+    return this.#progress.position;
+  }
+
   /** Stores the position if it has moved. Called periodically. */
   async tick(): Promise<void> {
     if (!this.stopped) await this.#jobs.guard(() => this.#progress.store(this.#window.position));

@@ -1,8 +1,7 @@
 import { type BoundStatement, bindStatement, type SqlSession } from '@waybill/kernel';
-import type { Ownership } from '@waybill/log';
 import {
   advance,
-  advanceAll,
+  beginProgress,
   chargeCrash,
   clearCharges,
   fence,
@@ -11,6 +10,7 @@ import {
   readMarks,
   readPositions,
 } from '../statements.generated.js';
+import type { Ownership } from './progress-owners.js';
 
 /**
  * The verdict in a record's mark: handled; dead letter; parked; expired; or
@@ -67,44 +67,30 @@ export interface FirstPosition {
 }
 
 /**
- * The statement that stores where a group begins in partitions of a member, under the fence of each; to be sent last.
- * It stores all of them or, if another member owns or locks one, none.
+ * The statement that stores where a group begins in partitions, under the fence of each; to be sent last.
+ * It stores all of them or, if one has another owner or is locked, none.
  */
-export function advanceTogether(
-  groupId: number,
-  memberId: string,
-  firsts: readonly FirstPosition[],
-): BoundStatement {
+export function advanceTogether(groupId: number, firsts: readonly FirstPosition[]): BoundStatement {
   return bindStatement(
-    advanceAll,
+    beginProgress,
     groupId,
     firsts.map(({ ownership }) => ownership.partitionId),
-    memberId,
     firsts.map(({ ownership }) => ownership.ownerEpoch),
     firsts.map(({ position }) => position),
   );
 }
 
-/** One member's writes for one partition that it owns; each is fenced by the owner's epoch. */
+/** An owner's writes for one partition; each is fenced by the owner's epoch. */
 export class PartitionProgress {
   constructor(
     private readonly groupId: number,
-    private readonly memberId: string,
     readonly ownership: Ownership,
   ) {}
 
   /** Stores a position, and fences; to be sent last. */
   advance(position: number, inFlightEnd: number): BoundStatement {
     const { partitionId, ownerEpoch } = this.ownership;
-    return bindStatement(
-      advance,
-      this.groupId,
-      partitionId,
-      this.memberId,
-      ownerEpoch,
-      position,
-      inFlightEnd,
-    );
+    return bindStatement(advance, this.groupId, partitionId, ownerEpoch, position, inFlightEnd);
   }
 
   /** Writes marks of records; to be followed by {@link fence} or {@link advance}. */
@@ -118,10 +104,10 @@ export class PartitionProgress {
     );
   }
 
-  /** Raises FencedError unless this member still owns the partition; to be sent last. */
+  /** Raises FencedError unless this owner still has the partition; to be sent last. */
   fence(): BoundStatement {
     const { partitionId, ownerEpoch } = this.ownership;
-    return bindStatement(fence, this.groupId, partitionId, this.memberId, ownerEpoch);
+    return bindStatement(fence, this.groupId, partitionId, ownerEpoch);
   }
 
   /** Notes that a record is begun alone, and returns how often that has been; to be followed by {@link fence}. */

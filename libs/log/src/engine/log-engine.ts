@@ -2,6 +2,7 @@ import type { BoundStatement, PgDatabase } from '@waybill/kernel';
 import type { LogSignals } from './log-signals.js';
 import type { Membership, MembershipOptions } from './membership.js';
 import type { Appended, ReadyBatch } from './ready-batch.js';
+import type { LoggedPass, SourcePass, SourceState } from './source-pass.js';
 import type { Topics } from './topics.js';
 
 /** When an append counts as done: `all`: after the server's flush to disk; `1`: once the server has it in memory. */
@@ -21,6 +22,20 @@ export interface AppendOptions {
  * @param batches sorted by `sortForAppend`
  */
 export type AppendStatement = (batches: readonly ReadyBatch[]) => BoundStatement;
+
+/**
+ * Makes the statement that hands a pass of an outbox over to the log in the same database: the last of the transaction that
+ * stores the pass.
+ */
+export type HandOverStatement = (pass: SourcePass, batches: readonly ReadyBatch[]) => BoundStatement;
+
+/** Which log this is, and which of its histories. */
+export interface LogIdentity {
+  /** A UUID: another log, or a copy of it that was given an id of its own, has another one. */
+  readonly busId: string;
+  /** Rises when the log has lost a tail. */
+  readonly logEpoch: number;
+}
 
 /** An offset to read from, in one partition. */
 export interface FetchPosition {
@@ -67,8 +82,7 @@ export interface LogEngine {
   readonly topics: Topics;
   readonly signals: LogSignals;
 
-  /** Identifies the log: another one, or a copy of it, has another identity. */
-  identity(): Promise<string>;
+  identity(): Promise<LogIdentity>;
 
   /**
    * Appends batches, all or none of them. The offsets of a partition grow, in the order of its batches.
@@ -83,6 +97,26 @@ export interface LogEngine {
   /** How a transaction of `database` appends; undefined if the log is not in that database. */
   appendWithin(database: PgDatabase): AppendStatement | undefined;
 
+  /** What the log holds of a service's outbox. */
+  askSource(serviceId: string): Promise<SourceState>;
+
+  /**
+   * Appends one pass of an outbox: all of its batches or none, and once, however often it is called.
+   * @param batches sorted by `sortForAppend`; may be empty
+   * @throws SourceDivergedError when the log holds another pass of that number; FencedError when passes before it are
+   *   missing, it is too old to tell, or the log is in another epoch: then the log is to be asked
+   */
+  handOver(pass: SourcePass, batches: readonly ReadyBatch[]): Promise<void>;
+
+  /** The error with which the log would refuse a pass with these batches only; undefined if it would take it. Appends nothing. */
+  refusalOf(pass: SourcePass, batches: readonly ReadyBatch[]): Promise<unknown>;
+
+  /** How a transaction of `database` hands a pass over; undefined if the log is not in that database. */
+  handOverWithin(database: PgDatabase): HandOverStatement | undefined;
+
+  /** The passes of a service's outbox from a number on, as far as the log remembers them. */
+  passesOf(serviceId: string, fromN: number): Promise<readonly LoggedPass[]>;
+
   /**
    * Fetches the batches from each position on; the first may begin before its position. Partitions with nothing new are
    * absent from the result.
@@ -95,6 +129,9 @@ export interface LogEngine {
 
   /** In each partition, the offset of the first record with this timestamp or a later one; the end if there is none. */
   offsetsAt(partitionIds: readonly number[], timestampMs: number): Promise<ReadonlyMap<number, number>>;
+
+  /** The topics to which the live members of a group subscribe. */
+  subscribedTopics(group: string): Promise<ReadonlySet<string>>;
 
   /** A member of a consumer group; it joins when it is started. */
   join(options: MembershipOptions): Membership;

@@ -1,25 +1,35 @@
 import type { Clock, Logger } from '@waybill/kernel';
 
-/** A partition that a member owns. */
-export interface Ownership {
+/** A partition that the log grants to a member. It is advice: the service's database decides whose work takes effect. */
+export interface Grant {
   readonly partitionId: number;
-  /** Grows whenever the partition changes hands; every write for the partition is fenced by it. */
+  /** Grows whenever the partition changes hands, as long as the log does not go back. */
+  readonly grantEpoch: number;
+  /** The log's epoch at the time. */
+  readonly logEpoch: number;
+}
+
+/** A partition that a member has taken in its service's database, by a grant. */
+export interface TakenPartition extends Grant {
+  /** The service's own counter. */
   readonly ownerEpoch: number;
 }
 
 /** Callbacks of a membership to its consumer. They are called one at a time, and awaited. */
 export interface MembershipListener {
   /** This member owns the partition from now on. */
-  onAssigned(ownership: Ownership): Promise<void>;
+  onAssigned(grant: Grant): Promise<void>;
   /** The partition will be given to another member: finish deliveries in flight; it is released afterwards. */
-  onRevoked(ownership: Ownership): Promise<void>;
+  onRevoked(grant: Grant): Promise<void>;
   /** Another member already owns the partition: stop, and write nothing more. */
-  onLost(ownership: Ownership): Promise<void>;
+  onLost(grant: Grant): Promise<void>;
 }
 
 /** Options and dependencies of a {@link Membership}. */
 export interface MembershipOptions {
   readonly group: string;
+  /** The service that the members belong to, by its id: all members of a group have the same. */
+  readonly serviceId: string;
   /** Read at each heartbeat, since topics may be added. */
   readonly topics: readonly string[];
   /** How long a member keeps its partitions without a heartbeat, in milliseconds. */
@@ -40,19 +50,25 @@ export interface Membership {
   /** The group's id. Known after the start. */
   readonly groupId: number;
   /** The partitions that this member owns, as far as it knows. */
-  readonly owned: readonly Ownership[];
+  readonly owned: readonly Grant[];
   /** Whether the lease has certainly expired: no heartbeat has succeeded for that long. */
   readonly leaseLapsed: boolean;
-  /** Joins the group. */
+  /**
+   * Joins the group.
+   * @throws GroupServiceMismatchError when its members are of another service
+   */
   start(): Promise<void>;
   /** Releases every partition and leaves the group, so that others take over immediately. A second call does nothing. */
   stop(): Promise<void>;
+  /** Those of some grants that hold now, by partition id: asked from the log. */
+  holds(grants: readonly Grant[]): Promise<ReadonlyMap<number, Grant>>;
   /**
-   * Reclaims partitions that this member already owns, under higher epochs: a transaction begun under an old one has been
-   * committed when this returns, or never will be. Waits for no locks.
-   * @returns the new ownerships, except partitions of other members and those in which a delivery is being committed
+   * Tells the log which owner epochs this member has taken in its service's database.
+   * @returns the highest that was told before, by partition id; for grants that still hold
    */
-  reclaim(ownerships: readonly Ownership[]): Promise<readonly Ownership[]>;
+  reportTaken(taken: readonly TakenPartition[]): Promise<ReadonlyMap<number, number>>;
+  /** Tells the log the group's positions, for showing lag. */
+  reportPositions(positions: ReadonlyMap<number, number>): Promise<void>;
   /**
    * Those of some topics that were created after a member of the group that subscribes to them had joined: all their
    * records are new to the group.

@@ -20,3 +20,13 @@ export interface SourceState {
   readonly n: number;
   readonly token: string | null;
 }
+
+/** A pass that the log holds, and where its records are. */
+export interface LoggedPass {
+  readonly n: number;
+  readonly token: string;
+  /** For each of its batches: the partition, and the offsets of the first and the last record. */
+  readonly partitionIds: readonly number[];
+  readonly baseOffsets: readonly number[];
+  readonly lastOffsets: readonly number[];
+}

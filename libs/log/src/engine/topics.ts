@@ -54,12 +54,20 @@ export type NewTopic = TopicOptions &
 
 /** A partition, with its topic's settings, as an engine lists it. */
 export interface PartitionRow {
+  readonly topicId: number;
   readonly topic: string;
   readonly retentionMs: number;
   readonly onDeadLetter: string;
   readonly onExpired: string;
+  readonly backlogMaxMessages: number | null;
+  readonly backlogMaxBytes: number | null;
   readonly number: number;
   readonly partitionId: number;
+}
+
+/** Is told what the log says of topics, before anyone else uses it. */
+export interface TopicListener {
+  learn(rows: readonly PartitionRow[]): Promise<void>;
 }
 
 /** Where an engine keeps its topics. Names and settings have been checked. */
@@ -93,7 +101,11 @@ export class Topics {
   #known = new Map<string, Topic>();
   #byPartition = new Map<number, { topic: string; number: number }>();
 
-  constructor(private readonly store: TopicStore) {}
+  /** @param listener told of all that is read */
+  constructor(
+    private readonly store: TopicStore,
+    private readonly listener?: TopicListener,
+  ) {}
 
   /**
    * Creates a topic; an existing one is left unchanged.
@@ -165,14 +177,14 @@ export class Topics {
 
   /** Every existing topic. */
   async list(): Promise<Topic[]> {
-    const found = this.#learn(await this.store.list());
+    const found = await this.#learn(await this.store.list());
     this.#known = found;
     return [...found.values()];
   }
 
   /** The topics that partitions belong to, by name; read again, since settings of topics may have changed. */
   async refresh(partitionIds: readonly number[]): Promise<ReadonlyMap<string, Topic>> {
-    const found = this.#learn(await this.store.listOf(partitionIds));
+    const found = await this.#learn(await this.store.listOf(partitionIds));
     for (const [name, topic] of found) this.#known.set(name, topic);
     return found;
   }
@@ -199,7 +211,8 @@ export class Topics {
     return found;
   }
 
-  #learn(rows: readonly PartitionRow[]): Map<string, Topic> {
+  async #learn(rows: readonly PartitionRow[]): Promise<Map<string, Topic>> {
+    await this.listener?.learn(rows);
     const found = new Map<string, Topic & { partitionIds: number[] }>();
     for (const row of rows) {
       let topic = found.get(row.topic);

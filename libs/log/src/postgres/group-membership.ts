@@ -10,21 +10,23 @@ import {
 } from '@waybill/kernel';
 import { guardLogger } from '@waybill/kernel/internal';
 import type { LogSignals } from '../engine/log-signals.js';
-import type { Membership, MembershipOptions, Ownership } from '../engine/membership.js';
+import type { Grant, Membership, MembershipOptions, TakenPartition } from '../engine/membership.js';
 import type { Topics } from '../engine/topics.js';
 import { assignRange } from '../engine/assign-range.js';
 import { ReleaseBatch } from './release-batch.js';
 import {
   assignPartitions,
-  ensureGroup,
+  busIdentity,
   heartbeat,
+  joinGroup,
   leaveGroup,
   lockGroup,
   newToGroup,
   readMembers,
   readOwners,
-  reclaimPartitions,
   removeExpiredMembers,
+  reportPositions,
+  reportTaken,
 } from '../statements.generated.js';
 
 type OwnerRow = { partitionId: number; ownerId: string | null; ownerEpoch: number; targetId: string | null };
@@ -41,11 +43,12 @@ export class GroupMembership implements Membership {
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #service: BackgroundService;
-  readonly #owned = new Map<number, Ownership>();
+  readonly #owned = new Map<number, Grant>();
   /** Partitions being released: drained while the heartbeats continue. */
   readonly #releasing = new Map<number, Promise<void>>();
   readonly #releases: ReleaseBatch;
   #groupId: number | undefined;
+  #logEpoch = 0;
   #heardAt = 0;
   #leaving = false;
   #unsubscribe: (() => void) | undefined;
@@ -80,7 +83,7 @@ export class GroupMembership implements Membership {
   }
 
   /** The partitions that this member owns, as far as it knows. */
-  get owned(): readonly Ownership[] {
+  get owned(): readonly Grant[] {
     return [...this.#owned.values()];
   }
 
@@ -91,10 +94,9 @@ export class GroupMembership implements Membership {
 
   /** Joins the group. */
   async start(): Promise<void> {
-    const [row] = await this.database.session.run(ensureGroup, this.#options.group);
-    // A group that another process is creating concurrently is not visible yet to the same statement.
-    this.#groupId =
-      row?.groupId ?? (await this.database.session.run(ensureGroup, this.#options.group))[0]?.groupId;
+    const { group, serviceId } = this.#options;
+    const [row] = await this.database.session.run(joinGroup, group, serviceId);
+    this.#groupId = row?.groupId;
     this.#unsubscribe = this.signals.subscribe('group', this.#service.bell);
     this.#service.start();
   }
@@ -107,7 +109,7 @@ export class GroupMembership implements Membership {
     this.#leaving = true;
     // The heartbeats continue until the last delivery has ended, but claim no more partitions.
     this.#service.bell.ring();
-    for (const ownership of this.owned) this.#giveUp(ownership, 'onRevoked');
+    for (const grant of this.owned) this.#giveUp(grant, 'onRevoked');
     await Promise.all(this.#releasing.values());
     this.#unsubscribe?.();
     await this.#service.stop();
@@ -122,23 +124,38 @@ export class GroupMembership implements Membership {
     }
   }
 
-  /**
-   * Reclaims partitions that this member already owns: a transaction begun under an old epoch has been committed when
-   * this returns, or never will be. Waits for no locks.
-   * @returns the new ownerships, except partitions of other members and those in which a delivery is being committed
-   */
-  async reclaim(ownerships: readonly Ownership[]): Promise<readonly Ownership[]> {
-    const ids = ownerships.map(({ partitionId }) => partitionId);
-    const epochs = ownerships.map(({ ownerEpoch }) => ownerEpoch);
-    const rows = await this.database.session.run(reclaimPartitions, this.groupId, ids, this.memberId, epochs);
-    const reclaimed: Ownership[] = [];
-    for (const { partitionId, ownerEpoch } of rows) {
-      if (ownerEpoch === null) continue;
-      const ownership = { partitionId, ownerEpoch };
-      reclaimed.push(ownership);
-      if (this.#owned.has(partitionId)) this.#owned.set(partitionId, ownership);
-    }
-    return reclaimed;
+  async holds(grants: readonly Grant[]): Promise<ReadonlyMap<number, Grant>> {
+    const owners = await this.database.session.run(readOwners, this.groupId);
+    const mine = new Map(
+      owners
+        .filter(({ ownerId }) => ownerId === this.memberId)
+        .map((row) => [row.partitionId, row.ownerEpoch]),
+    );
+    const held = grants.filter(({ partitionId, grantEpoch }) => mine.get(partitionId) === grantEpoch);
+    return new Map(held.map((grant) => [grant.partitionId, grant]));
+  }
+
+  async reportTaken(taken: readonly TakenPartition[]): Promise<ReadonlyMap<number, number>> {
+    if (taken.length === 0) return new Map();
+    const rows = await this.database.session.run(
+      reportTaken,
+      this.groupId,
+      taken.map(({ partitionId }) => partitionId),
+      this.memberId,
+      taken.map(({ grantEpoch }) => grantEpoch),
+      taken.map(({ ownerEpoch }) => ownerEpoch),
+    );
+    return new Map(rows.map(({ partitionId, takenBefore }) => [partitionId, takenBefore]));
+  }
+
+  async reportPositions(positions: ReadonlyMap<number, number>): Promise<void> {
+    if (positions.size === 0) return;
+    await this.database.session.run(
+      reportPositions,
+      this.groupId,
+      [...positions.keys()],
+      [...positions.values()],
+    );
   }
 
   async newToGroup(topics: readonly string[]): Promise<ReadonlySet<string>> {
@@ -152,6 +169,8 @@ export class GroupMembership implements Membership {
     const heardAt = this.#clock.monotonic();
     const session = this.database.session;
     const topics = this.#leaving ? [] : this.#options.topics;
+    const [identity] = await session.run(busIdentity);
+    this.#logEpoch = identity?.logEpoch ?? this.#logEpoch;
     await session.run(heartbeat, groupId, this.memberId, topics, this.#options.leaseMs);
     this.#heardAt = heardAt;
     let owners = await session.run(readOwners, groupId);
@@ -169,10 +188,10 @@ export class GroupMembership implements Membership {
     const mine = new Map(
       owners.filter((row) => row.ownerId === this.memberId).map((row) => [row.partitionId, row]),
     );
-    for (const ownership of this.owned) {
-      const row = mine.get(ownership.partitionId);
-      if (row === undefined || row.ownerEpoch > ownership.ownerEpoch) this.#giveUp(ownership, 'onLost');
-      else if (row.targetId !== null) this.#giveUp(ownership, 'onRevoked');
+    for (const grant of this.owned) {
+      const row = mine.get(grant.partitionId);
+      if (row === undefined || row.ownerEpoch !== grant.grantEpoch) this.#giveUp(grant, 'onLost');
+      else if (row.targetId !== null) this.#giveUp(grant, 'onRevoked');
     }
     const promised: Promise<void>[] = [];
     for (const row of mine.values()) {
@@ -182,29 +201,29 @@ export class GroupMembership implements Membership {
         promised.push(this.#releases.release(this.groupId, row.partitionId));
         continue;
       }
-      const ownership = { partitionId: row.partitionId, ownerEpoch: row.ownerEpoch };
-      await this.#options.listener.onAssigned(ownership);
-      this.#owned.set(row.partitionId, ownership);
+      const grant = { partitionId: row.partitionId, grantEpoch: row.ownerEpoch, logEpoch: this.#logEpoch };
+      await this.#options.listener.onAssigned(grant);
+      this.#owned.set(row.partitionId, grant);
     }
     if (promised.length === 0) return;
     await Promise.all(promised);
     this.signals.send('group');
   }
 
-  #giveUp(ownership: Ownership, how: 'onRevoked' | 'onLost'): void {
-    const { partitionId } = ownership;
+  #giveUp(grant: Grant, how: 'onRevoked' | 'onLost'): void {
+    const { partitionId } = grant;
     this.#owned.delete(partitionId);
-    const done = this.#letGo(ownership, how).finally(() => {
+    const done = this.#letGo(grant, how).finally(() => {
       this.#releasing.delete(partitionId);
       this.#service.bell.ring();
     });
     this.#releasing.set(partitionId, done);
   }
 
-  async #letGo(ownership: Ownership, how: 'onRevoked' | 'onLost'): Promise<void> {
-    const { partitionId } = ownership;
+  async #letGo(grant: Grant, how: 'onRevoked' | 'onLost'): Promise<void> {
+    const { partitionId } = grant;
     try {
-      await this.#options.listener[how](ownership);
+      await this.#options.listener[how](grant);
       if (how === 'onLost') return;
       await this.#releases.release(this.groupId, partitionId);
       this.signals.send('group');

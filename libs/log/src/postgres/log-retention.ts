@@ -9,16 +9,9 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import { skipWhenLocked } from '@waybill/kernel/internal';
-import {
-  dropBucket,
-  findUnread,
-  openBucket,
-  recycleConsumerSlot,
-  removeSettledCharges,
-} from '../statements.generated.js';
+import { dropBucket, findUnread, openBucket, recycleSources } from '../statements.generated.js';
 
 const HOUR_MS = 3_600_000;
-const CONSUMER_SLOTS = 4;
 
 const SPECS = {
   /** How long a bucket of the log's ring is appended to, in milliseconds. */
@@ -31,8 +24,8 @@ const SPECS = {
 export type LogRetentionOptions = Given<typeof SPECS>;
 
 /**
- * Turns the rings: opens the log's next bucket in time, empties expired buckets by TRUNCATE, and recycles the
- * slots of positions and marks. Any number of processes may run it; each step takes a lock in the database,
+ * Turns the log's rings: opens the next bucket in time, empties expired buckets by TRUNCATE, and recycles the slots of
+ * passes. Any number of processes may run it; each step takes a lock in the database,
  * and one that cannot get its lock within 50 ms is left for the next pass.
  */
 export class LogRetention extends Retention {
@@ -53,7 +46,7 @@ export class LogRetention extends Retention {
     return this.#bucketMs;
   }
 
-  /** One pass: at most one bucket opened, one dropped, and every due slot recycled. */
+  /** One pass: at most one bucket opened, one dropped, and one slot recycled. */
   async runOnce(): Promise<PassResult> {
     const session = this.database.session;
     await skipWhenLocked(async () => {
@@ -72,8 +65,7 @@ export class LogRetention extends Retention {
         });
       }
     });
-    await this.eachSlot(CONSUMER_SLOTS, (slot) => session.run(recycleConsumerSlot, slot));
-    await session.run(removeSettledCharges);
+    await skipWhenLocked(() => session.run(recycleSources));
     return 'idle';
   }
 }

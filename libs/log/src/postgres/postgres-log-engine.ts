@@ -1,20 +1,30 @@
 import { type Clock, invariant, type Logger, type PgDatabase } from '@waybill/kernel';
-import { databaseIdentity } from '@waybill/schema';
 import type {
   AppendOptions,
   AppendStatement,
   Fetched,
   FetchLimits,
   FetchPosition,
+  HandOverStatement,
   LogEngine,
+  LogIdentity,
   PartitionOffsets,
 } from '../engine/log-engine.js';
 import type { LogSignals } from '../engine/log-signals.js';
 import type { Membership, MembershipOptions } from '../engine/membership.js';
 import type { Appended, ReadyBatch } from '../engine/ready-batch.js';
+import type { LoggedPass, SourcePass, SourceState } from '../engine/source-pass.js';
+import { TopicCopy } from '../engine/topic-copy.js';
 import { Topics } from '../engine/topics.js';
-import { nextProducerId } from '../statements.generated.js';
+import {
+  askSource,
+  busIdentity,
+  describeMembers,
+  listPasses,
+  nextProducerId,
+} from '../statements.generated.js';
 import { appendCall } from './append-call.js';
+import { handOverCall } from './hand-over-call.js';
 import { GroupMembership } from './group-membership.js';
 import { LogReader } from './log-reader.js';
 import { PostgresSignals } from './postgres-signals.js';
@@ -24,6 +34,11 @@ import { PostgresTopics } from './postgres-topics.js';
 export interface PostgresLogEngineOptions {
   readonly logger?: Logger;
   readonly clock?: Clock;
+  /**
+   * The database of the service that uses the log: a copy of the topics is kept there. Default: the log's own database;
+   * null: none, for administration.
+   */
+  readonly service?: PgDatabase | null;
   /**
    * Interval at which the signals' listener sends itself a note, in milliseconds; if one is not received, it reconnects.
    * Default 10,000.
@@ -44,13 +59,17 @@ export class PostgresLogEngine implements LogEngine {
     private readonly database: PgDatabase,
     private readonly options: PostgresLogEngineOptions = {},
   ) {
-    this.topics = new Topics(new PostgresTopics(database.session));
+    const { service = database } = options;
+    const copy = service === null ? undefined : new TopicCopy(service.session);
+    this.topics = new Topics(new PostgresTopics(database.session), copy);
     this.signals = new PostgresSignals(database, options);
     this.#reader = new LogReader(database, this.topics);
   }
 
-  identity(): Promise<string> {
-    return databaseIdentity(this.database.session);
+  async identity(): Promise<LogIdentity> {
+    const [row] = await this.database.session.run(busIdentity);
+    invariant(row !== undefined, 'bus_identity returned no row');
+    return row;
   }
 
   async append(batches: readonly ReadyBatch[], options: AppendOptions = {}): Promise<readonly Appended[]> {
@@ -74,6 +93,37 @@ export class PostgresLogEngine implements LogEngine {
     return (batches) => appendCall(batches, NO_PRODUCER, 'all');
   }
 
+  async askSource(serviceId: string): Promise<SourceState> {
+    const [row] = await this.database.session.run(askSource, serviceId);
+    invariant(row !== undefined, 'source_ask returned no row');
+    return row;
+  }
+
+  async handOver(pass: SourcePass, batches: readonly ReadyBatch[]): Promise<void> {
+    await this.database.runTogether([handOverCall(pass, batches)]);
+  }
+
+  async refusalOf(pass: SourcePass, batches: readonly ReadyBatch[]): Promise<unknown> {
+    return this.database.withConnection(async (connection) => {
+      try {
+        await connection.runBatch([handOverCall(pass, batches)], { begin: true });
+        return undefined;
+      } catch (error) {
+        return error;
+      } finally {
+        await connection.rollback();
+      }
+    });
+  }
+
+  handOverWithin(database: PgDatabase): HandOverStatement | undefined {
+    return database === this.database ? handOverCall : undefined;
+  }
+
+  passesOf(serviceId: string, fromN: number): Promise<readonly LoggedPass[]> {
+    return this.database.session.run(listPasses, serviceId, fromN);
+  }
+
   fetch(positions: readonly FetchPosition[], limits?: FetchLimits): Promise<Fetched> {
     return this.#reader.fetch(positions, limits);
   }
@@ -84,6 +134,11 @@ export class PostgresLogEngine implements LogEngine {
 
   offsetsAt(partitionIds: readonly number[], timestampMs: number): Promise<ReadonlyMap<number, number>> {
     return this.#reader.offsetsAt(partitionIds, timestampMs);
+  }
+
+  async subscribedTopics(group: string): Promise<ReadonlySet<string>> {
+    const members = await this.database.session.run(describeMembers, group);
+    return new Set(members.flatMap(({ topics }) => topics));
   }
 
   join(options: MembershipOptions): Membership {

@@ -1,6 +1,6 @@
 import { LogWentBackError, type PgDatabase } from '@waybill/kernel';
-import { bindService, type LogEngine, type LoggedPass } from '@waybill/log';
-import { MESSAGE_ID_HEADER, RecordBatchReader } from '@waybill/log/internal';
+import { bindService, decodeBatch, type LogEngine, type LoggedPass } from '@waybill/log';
+import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
 import { relayIntents, relayNewest, relayReconcile } from '../statements.generated.js';
 
 /** What a reconciliation finds, before it changes anything. */
@@ -69,7 +69,7 @@ async function idsOf(
       const { batches } = await log.fetch([{ partitionId, offset }]);
       const before = offset;
       for (const batch of batches) {
-        for (const record of new RecordBatchReader(batch.data)) {
+        for (const record of decodeBatch(batch.data)) {
           if (record.offset < offset || record.offset > last) continue;
           const id = record.headers.find(({ key }) => key.toString() === MESSAGE_ID_HEADER)?.value;
           if (id) ids.push(id.toString());
