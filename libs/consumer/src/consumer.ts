@@ -111,13 +111,10 @@ export class Consumer {
       idleMaxMs: TICK_MS,
     });
     const { leaseMs, heartbeatMs } = this.#options;
-    const topicsNow = (): string[] => (this.#isBlind ? [] : [...this.#byTopic.keys()]);
     this.#membership = dependencies.log.join({
       ...service,
       group: dependencies.group,
-      get topics() {
-        return topicsNow();
-      },
+      topics: () => (this.#isBlind ? [] : [...this.#byTopic.keys()]),
       leaseMs,
       heartbeatMs,
       listener: {

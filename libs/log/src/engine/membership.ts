@@ -20,8 +20,8 @@ export interface MembershipListener {
 /** Options and dependencies of a {@link Membership}. */
 export interface MembershipOptions {
   readonly group: string;
-  /** Read at each heartbeat, since topics may be added. */
-  readonly topics: readonly string[];
+  /** Called at each heartbeat, since topics may be added. */
+  readonly topics: () => readonly string[];
   /** How long a member keeps its partitions without a heartbeat, in milliseconds. */
   readonly leaseMs: number;
   /** Heartbeat interval, in milliseconds; at most a third of the lease. */

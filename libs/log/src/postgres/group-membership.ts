@@ -151,7 +151,7 @@ export class GroupMembership implements Membership {
     const groupId = this.groupId;
     const heardAt = this.#clock.monotonic();
     const session = this.database.session;
-    const topics = this.#leaving ? [] : this.#options.topics;
+    const topics = this.#leaving ? [] : this.#options.topics();
     await session.run(heartbeat, groupId, this.memberId, topics, this.#options.leaseMs);
     this.#heardAt = heardAt;
     let owners = await session.run(readOwners, groupId);
