@@ -29,6 +29,6 @@ export const oldestTransaction = statement<[], { who: string; ageMs: number; see
  * Topics that keep their records for less than a time.
  */
 export const shortRetentions = statement<[horizonMs: number], { name: string; retentionMs: number }>('short-retentions', `select t.name, t.retention_ms as "retentionMs"
-  from :schema.topic t
+  from :bus.topic t
  where t.retention_ms < $1::bigint
  order by t.name`);

@@ -121,17 +121,11 @@ export class Consumer {
       idleMaxMs: TICK_MS,
     });
     const { leaseMs, heartbeatMs } = this.#options;
-    const topicsNow = (): string[] => (this.#isBlind ? [] : [...this.#byTopic.keys()]);
-    const serviceId = (): string => this.#serviceId;
     this.#membership = dependencies.log.join({
       ...service,
       group: dependencies.group,
-      get topics() {
-        return topicsNow();
-      },
-      get serviceId() {
-        return serviceId();
-      },
+      serviceId: () => this.#serviceId,
+      topics: () => (this.#isBlind ? [] : [...this.#byTopic.keys()]),
       leaseMs,
       heartbeatMs,
       listener: {

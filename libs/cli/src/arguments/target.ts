@@ -1,14 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { ConfigurationError, type DatabaseAddress, PgDatabase } from '@waybill/kernel';
-import { type Cipher, Sealer } from '@waybill/log';
+import { ConfigurationError, type DatabaseAddress, isWaybillError, PgDatabase } from '@waybill/kernel';
+import { type Cipher, type LogEngine, Sealer } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { assertMigrated, type SchemaPart } from '@waybill/schema';
 import type { Command } from 'commander';
 import { fileError } from '../output/file-error.js';
 
-/** Time limit of a command's statement, in milliseconds: an operator's statement may concern many rows. */
-const COMMAND_TIMEOUT_MS = 120_000;
+/** A command's sessions. An operator's statement may concern many rows. */
+type SessionOptions = Partial<typeof SESSION>;
+
+const SESSION = { connectionsMax: 3, applicationName: 'waybill cli', queryTimeoutMs: 120_000 };
 
 interface GlobalOptions {
   readonly databaseUrl?: string;
@@ -69,12 +72,7 @@ export async function withDatabase(
   part: SchemaPart = 'service',
 ): Promise<void> {
   const sealer = await sealerOf(globals(program).cipher);
-  const database = new PgDatabase({
-    ...target(program),
-    connectionsMax: 3,
-    applicationName: 'waybill cli',
-    queryTimeoutMs: COMMAND_TIMEOUT_MS,
-  });
+  const database = openDatabase(program);
   try {
     await assertMigrated(database.session, part);
     await work(database, sealer);
@@ -95,18 +93,8 @@ export async function withBus(
   program: Command,
   work: (databases: Databases) => Promise<void>,
 ): Promise<void> {
-  const { busUrl = process.env['WAYBILL_BUS_URL'] } = globals(program);
   await withDatabase(program, async (database, sealer) => {
-    const bus =
-      busUrl === undefined || busUrl === ''
-        ? database
-        : new PgDatabase({
-            connectionString: busUrl,
-            schema: globals(program).schema,
-            connectionsMax: 3,
-            applicationName: 'waybill cli',
-            queryTimeoutMs: COMMAND_TIMEOUT_MS,
-          });
+    const bus = openBus(program) ?? database;
     try {
       await assertMigrated(bus.session, 'bus');
       await work({ database, bus, sealer });
@@ -114,6 +102,47 @@ export async function withBus(
       if (bus !== database) await bus.close();
     }
   });
+}
+
+/**
+ * Runs `work` on the log after checking that the bus is migrated. Topics are also told to the service whose database is
+ * given, if it is one.
+ */
+export async function withLog(
+  program: Command,
+  work: (log: LogEngine, bus: PgDatabase) => Promise<void>,
+): Promise<void> {
+  const database = openDatabase(program);
+  const bus = openBus(program) ?? database;
+  try {
+    await assertMigrated(bus.session, 'bus');
+    const service = (await isService(database)) ? database : null;
+    await work(new PostgresLogEngine(bus, { service }), bus);
+  } finally {
+    await database.close();
+    if (bus !== database) await bus.close();
+  }
+}
+
+async function isService(database: PgDatabase): Promise<boolean> {
+  try {
+    await assertMigrated(database.session, 'service');
+    return true;
+  } catch (error) {
+    if (isWaybillError(error) && error.code === 'MIGRATION_REQUIRED') return false;
+    throw error;
+  }
+}
+
+function openDatabase(program: Command): PgDatabase {
+  return new PgDatabase({ ...target(program), ...SESSION });
+}
+
+/** The database of the bus; undefined where the service's database itself is the bus. */
+export function openBus(program: Command, session: SessionOptions = SESSION): PgDatabase | undefined {
+  const { busUrl = process.env['WAYBILL_BUS_URL'], schema } = globals(program);
+  if (busUrl === undefined || busUrl === '') return undefined;
+  return new PgDatabase({ connectionString: busUrl, schema, ...session });
 }
 
 /** Decrypts with the cipher that a module exports. @throws ConfigurationError */

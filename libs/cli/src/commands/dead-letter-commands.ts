@@ -10,7 +10,7 @@ import { exportLine, GROUP_COLUMNS, LETTER_COLUMNS, writeDetail } from '../outpu
 import { fileError } from '../output/file-error.js';
 import { assertKnownNames } from '../log/assert-known.js';
 import { type ListOptions, listing, writeList } from '../output/table.js';
-import { withDatabase } from '../arguments/target.js';
+import { withBus } from '../arguments/target.js';
 import type { Output } from '../output/output.js';
 import { line } from '../output/line.js';
 
@@ -276,9 +276,9 @@ async function withOperations(
   names: Pick<FilterOptions, 'group' | 'topic'>,
   work: (operations: Operations) => Promise<void>,
 ): Promise<void> {
-  await withDatabase(program, async (database, sealer) => {
-    await assertKnownNames(database, names);
-    const log = new PostgresLogEngine(database);
+  await withBus(program, async ({ database, bus, sealer }) => {
+    await assertKnownNames(bus, names);
+    const log = new PostgresLogEngine(bus, { service: database });
     log.signals.start();
     try {
       await work({

@@ -1,4 +1,4 @@
-import { PostgresLogEngine } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { findDisagreement, reconcile } from '@waybill/outbox';
 import type { Command } from 'commander';
 import { withBus } from '../arguments/target.js';
@@ -20,7 +20,7 @@ export function addRelayCommands(program: Command, output: Output): void {
     .option('--yes', 'applies the change; without it, nothing is changed')
     .action((options: { yes?: boolean }) =>
       withBus(program, async ({ database, bus }) => {
-        const log = new PostgresLogEngine(bus);
+        const log = new PostgresLogEngine(bus, { service: database });
         const found = await findDisagreement(database, log);
         output.write(
           line`service ${found.serviceId}: the log holds passes up to ${found.busN}; both know pass ${found.commonN}`,

@@ -6,7 +6,7 @@ import type { Finding } from './finding.js';
 import { duration } from '../arguments/arguments.js';
 import { partOf } from '../arguments/bus-option.js';
 import { roles } from '../roles/role-arguments.js';
-import { target } from '../arguments/target.js';
+import { openBus, target } from '../arguments/target.js';
 import type { Output } from '../output/output.js';
 import { line } from '../output/line.js';
 
@@ -56,10 +56,13 @@ export function addDoctorCommand(program: Command, output: Output): void {
 
 async function examineAndTell(program: Command, output: Output, options: DoctorOptions): Promise<void> {
   let database: PgDatabase;
+  let bus: PgDatabase;
   let redisUrl: string | undefined;
   try {
     redisUrl = redisOf(options);
-    database = new PgDatabase({ ...target(program), connectionsMax: 2, applicationName: 'waybill doctor' });
+    const session = { connectionsMax: 2, applicationName: 'waybill doctor' };
+    database = new PgDatabase({ ...target(program), ...session });
+    bus = openBus(program, session) ?? database;
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
     output.write(line`${error.message}`);
@@ -69,6 +72,7 @@ async function examineAndTell(program: Command, output: Output, options: DoctorO
   try {
     const findings = await examine({
       database,
+      bus,
       clock: systemClock,
       transactionAgeMs: options.transactionAge,
       retryHorizonMs: options.retryHorizon,
@@ -81,6 +85,7 @@ async function examineAndTell(program: Command, output: Output, options: DoctorO
     if (findings.some(({ state }) => state === 'problem')) process.exitCode = 1;
   } finally {
     await database.close();
+    if (bus !== database) await bus.close();
   }
 }
 

@@ -11,11 +11,11 @@ export function assertKnown(kind: 'group' | 'topic', name: string, known: readon
 
 /** Refuses unknown names of groups and topics: a filter by one would silently find nothing. */
 export async function assertKnownNames(
-  database: PgDatabase,
+  bus: PgDatabase,
   { group, topic }: { readonly group?: string | undefined; readonly topic?: string | undefined },
 ): Promise<void> {
   if (group !== undefined) {
-    const groups = await database.session.run(listGroups);
+    const groups = await bus.session.run(listGroups);
     assertKnown(
       'group',
       group,
@@ -23,7 +23,7 @@ export async function assertKnownNames(
     );
   }
   if (topic === undefined) return;
-  const topics = await new PostgresLogEngine(database).topics.list();
+  const topics = await new PostgresLogEngine(bus, { service: null }).topics.list();
   assertKnown(
     'topic',
     topic,

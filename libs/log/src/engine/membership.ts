@@ -28,10 +28,10 @@ export interface MembershipListener {
 /** Options and dependencies of a {@link Membership}. */
 export interface MembershipOptions {
   readonly group: string;
-  /** The service that the members belong to, by its id: all members of a group have the same. */
-  readonly serviceId: string;
-  /** Read at each heartbeat, since topics may be added. */
-  readonly topics: readonly string[];
+  /** The id of the service that the members belong to, asked at the start: all members of a group have the same. */
+  readonly serviceId: () => string;
+  /** Called at each heartbeat, since topics may be added. */
+  readonly topics: () => readonly string[];
   /** How long a member keeps its partitions without a heartbeat, in milliseconds. */
   readonly leaseMs: number;
   /** Heartbeat interval, in milliseconds; at most a third of the lease. */

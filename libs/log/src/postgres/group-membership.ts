@@ -95,7 +95,7 @@ export class GroupMembership implements Membership {
   /** Joins the group. */
   async start(): Promise<void> {
     const { group, serviceId } = this.#options;
-    const [row] = await this.database.session.run(joinGroup, group, serviceId);
+    const [row] = await this.database.session.run(joinGroup, group, serviceId());
     this.#groupId = row?.groupId;
     this.#unsubscribe = this.signals.subscribe('group', this.#service.bell);
     this.#service.start();
@@ -168,7 +168,7 @@ export class GroupMembership implements Membership {
     const groupId = this.groupId;
     const heardAt = this.#clock.monotonic();
     const session = this.database.session;
-    const topics = this.#leaving ? [] : this.#options.topics;
+    const topics = this.#leaving ? [] : this.#options.topics();
     const [identity] = await session.run(busIdentity);
     this.#logEpoch = identity?.logEpoch ?? this.#logEpoch;
     await session.run(heartbeat, groupId, this.memberId, topics, this.#options.leaseMs);

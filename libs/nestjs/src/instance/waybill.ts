@@ -1,4 +1,9 @@
-import type { ConsumerDependencies, ConsumerStatus, RetryBudgetStore } from '@waybill/consumer';
+import {
+  type ConsumerDependencies,
+  type ConsumerStatus,
+  ProgressRetention,
+  type RetryBudgetStore,
+} from '@waybill/consumer';
 import {
   Bell,
   ConfigurationError,
@@ -30,11 +35,10 @@ import {
 import { OutboxBacklogWatch } from '@waybill/outbox/internal';
 import { eventGroupOf } from '@waybill/saga';
 import { OutboxReplies } from '@waybill/saga/internal';
-import { assertMigrated, type SchemaPart } from '@waybill/schema';
+import { assertMigrated } from '@waybill/schema';
 import { HalfMessageRetention } from '@waybill/half-message';
 import { stopWithin } from './stop-within.js';
 import type { GuardedHandler, GuardedSubscription } from '../guards/guard-windows.js';
-import { HalfReplies } from '../half-messages/half-replies.js';
 import { InstanceConsumers } from './instance-consumers.js';
 import { instanceOutbox } from './instance-outbox.js';
 import { InstanceGuards } from '../guards/instance-guards.js';
@@ -134,13 +138,13 @@ export class Waybill {
     this.database = this.#open(options.database, options.database.connectionsMax ?? 10);
     this.bus =
       options.bus === undefined ? this.database : this.#open(options.bus, options.bus.connectionsMax ?? 10);
-    this.log = new PostgresLogEngine(this.bus, { logger: this.logger });
+    this.log = new PostgresLogEngine(this.bus, { logger: this.logger, service: this.database });
     this.topics = this.log.topics;
     this.cancellations = new RequestCancellations(this.log.signals);
     this.sealer = new Sealer(options);
-    this.deadLetters = new DeadLetters(this.bus, this.log, this.sealer);
-    this.redrives = new Redrives(this.bus, this.log.signals);
-    this.erasure = new Erasure(this.bus, this.log, this.sealer);
+    this.deadLetters = new DeadLetters(this.database, this.log, this.sealer);
+    this.redrives = new Redrives(this.database, this.log.signals);
+    this.erasure = new Erasure(this.database, this.log, this.sealer);
     const bell = new Bell();
     this.ambient = new AmbientTransaction(options);
     this.tracing = new Tracing(options.tracing, options.group ?? '');
@@ -150,17 +154,17 @@ export class Waybill {
     const { codecs, cloudEvents, redis, group = '' } = options;
     const of = { codecs, cloudEvents, database, bell, ambient, traceHeaders, contracts, sealer };
     this.outbox = instanceOutbox({ ...of, options: options.outbox, signatures: this.#signatures });
-    this.scheduler = this.#makeScheduler();
+    this.scheduler = this.#makeScheduler(bell);
     const { redisPrefix, hasUpkeep } = this.#roles;
-    this.#budgets = openBudgetStore(redis, this.#roles, bus, logger);
-    this.timers = new Timers(this.bus.session, this.scheduler);
+    this.#budgets = openBudgetStore(redis, this.#roles, database, logger);
+    this.timers = new Timers(this.database.session, this.scheduler);
     const encode: RecurringEncoder = (message) => this.outbox.encode(message, { isTemplate: true });
-    this.recurring = new Recurring(this.bus.session, encode, this.scheduler);
+    this.recurring = new Recurring(this.database.session, encode, this.scheduler);
     this.#handlerDatabase = this.#open(options.database, handlerConnections(this.#roles));
     this.#transactions = this.#makeRunner();
     this.#outboxTransactions = new OutboxTransactions(this.outbox, this.#transactions);
     const [transactions, outbox] = [this.#transactions, this.outbox];
-    const shared = { bus, database, transactions, log, topics, outbox, logger, sealer, codecs, group };
+    const shared = { database, bell, transactions, log, topics, outbox, logger, sealer, codecs, group };
     this.halves = new InstanceHalfMessages({
       ...shared,
       options: options.halfMessages,
@@ -172,8 +176,7 @@ export class Waybill {
       options: options.sagas,
       contractOf: (topic) => contracts.find(topic),
       trace: this.tracing,
-      replies:
-        bus === database ? new OutboxReplies(outbox) : new HalfReplies(this.halves.service, outbox, logger),
+      replies: new OutboxReplies(outbox),
     });
     const ofGuards = { name, group: options.group, redis, redisPrefix, database, logger, sealer };
     this.guards = new InstanceGuards({
@@ -186,7 +189,7 @@ export class Waybill {
     this.#backlogWatch = new OutboxBacklogWatch(this.database, this.logger);
     const { retention } = options;
     this.#logRetention = new LogRetention(bus, retention?.log, logger);
-    this.#deadLetterRetention = new DeadLetterRetention(bus, retention?.deadLetters, logger);
+    this.#deadLetterRetention = new DeadLetterRetention(database, retention?.deadLetters, logger);
     this.#retention = [this.#logRetention, this.#deadLetterRetention, ...this.#otherRetention()];
     instances.add(this);
   }
@@ -204,7 +207,7 @@ export class Waybill {
     await this.tracing.find();
     this.contracts.assertUsable();
     await this.ambient.assertUsable();
-    await assertDatabases(this, this.#schemaPart);
+    await assertDatabases(this);
     for (const [name, topic] of this.wantedTopics.list()) await this.topics.create(name, topic);
     await this.sagas.prepare();
     this.log.signals.start();
@@ -212,13 +215,8 @@ export class Waybill {
     this.halves.checker?.start();
     if (this.#roles.hasUpkeep || this.options.guards?.retention !== undefined) this.guards.start();
     this.relay?.service.start();
-    if (this.outbox.isOpen) this.#backlogWatch.service.start();
+    this.#backlogWatch.service.start();
     if (this.relay !== undefined) for (const { service } of this.#retention) service.start();
-  }
-
-  /** What the service's own database must hold. */
-  get #schemaPart(): SchemaPart {
-    return this.bus === this.database ? 'whole' : 'participant';
   }
 
   /**
@@ -258,8 +256,8 @@ export class Waybill {
     const { group, codecs, outbox } = this.options;
     if (group === undefined)
       throw new ConfigurationError('Waybill cannot consume', ['the module has handlers but no group']);
-    await assertMigrated(this.#transactions.session, this.#schemaPart);
-    const { tracing, log, bus: database, logger, sealer } = this;
+    await assertMigrated(this.#transactions.session, 'service');
+    const { tracing, log, database, logger, sealer } = this;
     const options = { preparedStatements: outbox?.preparedStatements, ...consumer };
     const transactions = this.#transactions;
     const dependencies = { options, codecs, tracing, log, database, transactions, logger, sealer };
@@ -285,7 +283,7 @@ export class Waybill {
 
   /** Receives the replies to requests of this process. @internal */
   listenForReplies(): ReplyListener {
-    const { log, bus: database, logger, name, options, sealer } = this;
+    const { log, database, logger, name, options, sealer } = this;
     const topic = `${options.group ?? name}.replies`;
     const codec = own(options.codecs, topic) ?? jsonCodec;
     const signatures = this.#signatures;
@@ -332,6 +330,7 @@ export class Waybill {
     await this.#replies?.stop();
     await this.halves.checker?.stop();
     await this.relay?.service.stop();
+    await this.relay?.drain();
     await this.#backlogWatch.service.stop();
     await this.scheduler?.stop();
     for (const { service } of this.#retention) await service.stop();
@@ -352,10 +351,11 @@ export class Waybill {
   }
 
   #otherRetention(): Retention[] {
-    const { outbox, halfMessages } = this.options.retention ?? {};
+    const { outbox, halfMessages, log } = this.options.retention ?? {};
     return [
       new OutboxRetention(this.database, outbox, this.logger),
-      new HalfMessageRetention(this.bus, halfMessages, this.logger),
+      new HalfMessageRetention(this.database, halfMessages, this.logger),
+      new ProgressRetention(this.database, log, this.logger),
       this.sagas.retention,
     ];
   }
@@ -369,18 +369,21 @@ export class Waybill {
     );
   }
 
-  #makeScheduler(): TimerService | undefined {
+  #makeScheduler(bell: Bell): TimerService | undefined {
     const { scheduler } = this.#roles;
     if (scheduler === undefined) return undefined;
     const { redis } = this.options;
-    const { bus: database, log, logger } = this;
-    return new TimerService({ database, log, logger, ...(redis === undefined ? {} : { redis }) }, scheduler);
+    const { database, log, logger } = this;
+    return new TimerService(
+      { database, log, bell, logger, ...(redis === undefined ? {} : { redis }) },
+      scheduler,
+    );
   }
 
   #makeRelay(bell: Bell): Relay | undefined {
     const { relay } = this.#roles;
     if (relay === undefined) return undefined;
-    const { bus: database, log, logger, scheduler: alarm, tracing: trace } = this;
+    const { database, log, logger, scheduler: alarm, tracing: trace } = this;
     return new Relay({ database, log, bell, logger, alarm, trace }, relay);
   }
 

@@ -37,7 +37,7 @@ export class Member {
     const signals = { send: () => {}, subscribe: () => () => {} } as unknown as LogSignals;
     this.membership = new GroupMembership(this.#database.asDatabase, topics, signals, {
       group: 'group',
-      topics: ['orders'],
+      topics: () => ['orders'],
       leaseMs: LEASE_MS,
       heartbeatMs: HEARTBEAT_MS,
       memberId,
