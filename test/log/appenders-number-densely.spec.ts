@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { bindStatement, isWaybillError } from '@waybill/kernel';
 import { LogAppender, type ReadyBatch, RecordBatchBuilder } from '@waybill/log';
-import { appendCall } from '@waybill/log/postgres';
+import { appendCall } from '@waybill/log/postgres/internal';
 import { relayAdvance } from '../../libs/outbox/src/statements.generated.js';
 import { faultsOf, Fixture, upTo } from '../support/fixture.js';
 import { startProgram, stopProgram } from '../support/programs.js';

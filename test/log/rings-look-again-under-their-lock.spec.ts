@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { LogAppender, type ReadyBatch, RecordBatchBuilder } from '@waybill/log';
-import { appendCall, LogRetention, PostgresLogEngine } from '@waybill/log/postgres';
+import { LogRetention, PostgresLogEngine } from '@waybill/log/postgres';
+import { appendCall } from '@waybill/log/postgres/internal';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { faultsOf, Fixture, numbersOf, upTo } from '../support/fixture.js';

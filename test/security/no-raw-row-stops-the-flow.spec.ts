@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createProgram } from '@waybill/cli';
 import { Bell, isWaybillError, newId } from '@waybill/kernel';
 import { decodeBatch, RecordBatchBuilder } from '@waybill/log';
-import { appendCall } from '@waybill/log/postgres';
+import { appendCall } from '@waybill/log/postgres/internal';
 import { Relay } from '@waybill/outbox';
 import { waitUntil } from '@waybill/testing';
 import type { Command } from 'commander';

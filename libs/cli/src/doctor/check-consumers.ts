@@ -1,6 +1,7 @@
 import { type PgDatabase } from '@waybill/kernel';
 import { nearestName } from '@waybill/kernel/internal';
-import { groupBacklogs, listGroups, PostgresLogEngine, unsubscribedTopics } from '@waybill/log/postgres';
+import { PostgresLogEngine } from '@waybill/log/postgres';
+import { groupBacklogs, listGroups, unsubscribedTopics } from '@waybill/log/postgres/internal';
 import { type Finding, ok, warning } from './finding.js';
 
 /** Maximum number of topics or groups that one line names. */

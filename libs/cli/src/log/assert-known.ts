@@ -1,6 +1,7 @@
 import { NotFoundError, type PgDatabase } from '@waybill/kernel';
 import { nearestName } from '@waybill/kernel/internal';
-import { listGroups, PostgresLogEngine } from '@waybill/log/postgres';
+import { PostgresLogEngine } from '@waybill/log/postgres';
+import { listGroups } from '@waybill/log/postgres/internal';
 
 /** @throws NotFoundError with the nearest existing name */
 export function assertKnown(kind: 'group' | 'topic', name: string, known: readonly string[]): void {

@@ -1,5 +1,5 @@
 import type { PgDatabase } from '@waybill/kernel';
-import { describeMembers, listGroups } from '@waybill/log/postgres';
+import { describeMembers, listGroups } from '@waybill/log/postgres/internal';
 import type { Command } from 'commander';
 import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
 import { withLog } from '../arguments/target.js';

@@ -1,5 +1,6 @@
 import type { PgDatabase } from '@waybill/kernel';
-import { groupLag, listGroups } from '@waybill/log/postgres';
+import { groupLag } from '@waybill/log/postgres';
+import { listGroups } from '@waybill/log/postgres/internal';
 import type { Column } from '../output/table.js';
 
 /** The lag of a group in one partition. */

@@ -3,15 +3,6 @@
  * `LogEngine`.
  */
 
-export { appendCall } from './append-call.js';
 export { groupLag, type PartitionLag } from './group-lag.js';
-export { GroupMembership } from './group-membership.js';
 export { LogRetention, type LogRetentionOptions } from './log-retention.js';
 export { PostgresLogEngine, type PostgresLogEngineOptions } from './postgres-log-engine.js';
-export {
-  describeMembers,
-  groupBacklogs,
-  listGroups,
-  oldestTransaction,
-  unsubscribedTopics,
-} from '../statements.generated.js';

@@ -1,15 +1,16 @@
 import { afterAll, beforeAll, describe, test } from '@jest/globals';
 import { PgDatabase } from '@waybill/kernel';
 import { LogRetention, PostgresLogEngine } from '@waybill/log/postgres';
+import { migrate } from '@waybill/schema';
+import { type TestDatabase, testDatabase } from '@waybill/testing';
 import { type LogUnderTest, logEngineCases } from '@waybill/testing/log-engine';
-import type { TestDatabase } from '@waybill/testing';
-import { migratedDatabase } from '../../../../test/support/migrated-database.js';
 
 let created: TestDatabase;
 let owner: PgDatabase;
 
 beforeAll(async () => {
-  created = await migratedDatabase('log_engine');
+  created = await testDatabase('log_engine');
+  await migrate({ connectionString: created.connectionString });
   owner = new PgDatabase({ connectionString: created.connectionString });
 });
 afterAll(async () => {

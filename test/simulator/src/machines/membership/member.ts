@@ -1,7 +1,7 @@
 import { PartitionProgress } from '@waybill/consumer';
 import { bindStatement, silentLogger } from '@waybill/kernel';
 import type { LogSignals, Ownership, Topics } from '@waybill/log';
-import { GroupMembership } from '@waybill/log/postgres';
+import { GroupMembership } from '@waybill/log/postgres/internal';
 import { ModelDatabase } from '../../model/model-database.js';
 import type { ModelServer } from '../../model/model-server.js';
 import { SimProcess } from '../../scheduler/sim-process.js';

@@ -1,6 +1,6 @@
 import { Bell, silentLogger } from '@waybill/kernel';
 import type { LogEngine } from '@waybill/log';
-import { appendCall } from '@waybill/log/postgres';
+import { appendCall } from '@waybill/log/postgres/internal';
 import { Relay } from '@waybill/outbox';
 import { ModelDatabase } from '../../model/model-database.js';
 import { ModelServer } from '../../model/model-server.js';

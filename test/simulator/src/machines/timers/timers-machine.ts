@@ -1,6 +1,6 @@
 import { silentLogger } from '@waybill/kernel';
 import type { LogEngine } from '@waybill/log';
-import { appendCall } from '@waybill/log/postgres';
+import { appendCall } from '@waybill/log/postgres/internal';
 import { TIMER_KIND, TimerService } from '@waybill/timer';
 import { TimerUpkeep } from '@waybill/timer/internal';
 import { ModelDatabase } from '../../model/model-database.js';
