@@ -18,7 +18,7 @@ const bus = new PgDatabase({ connectionString: url, applicationName: 'test half 
 const ledger = new PgDatabase({ connectionString: ledgerUrl ?? url });
 const asking = new PgDatabase({ connectionString: ledgerUrl ?? url });
 const local = { name: 'ledger', transactions: new PgTransactionRunner(ledger), session: asking.session };
-const store = new HalfStore({ bus, log: new PostgresLogEngine(bus) });
+const store = new HalfStore({ database: bus, log: new PostgresLogEngine(bus) });
 
 async function groupCheck(half) {
   console.log(`checking ${half.id}`);
@@ -35,7 +35,7 @@ async function groupCheck(half) {
 
 const checker = new HalfMessageChecker(
   {
-    bus,
+    database: bus,
     store,
     group,
     checks: new Map([[ANY_TOPIC, groupCheck]]),

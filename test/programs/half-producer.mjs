@@ -22,7 +22,7 @@ const outbox = new Outbox();
 const local = { name: 'ledger', transactions: new PgTransactionRunner(ledger), session: asking.session };
 const halves = new HalfMessages(
   {
-    bus,
+    database: bus,
     log: new PostgresLogEngine(bus),
     group: `payments-${how}`,
     encode: (message) => outbox.encode(message),

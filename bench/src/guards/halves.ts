@@ -28,7 +28,7 @@ async function openOperations(connectionString: string): Promise<Operations> {
   await topics.create('orders', { partitions: 4 });
   const outbox = new Outbox();
   const encode = outbox.encode.bind(outbox);
-  const halves = new HalfMessages({ bus, log: new PostgresLogEngine(bus), group: GROUP, encode });
+  const halves = new HalfMessages({ database: bus, log: new PostgresLogEngine(bus), group: GROUP, encode });
   return { bus, halves };
 }
 
@@ -110,7 +110,7 @@ async function checkedPerSecond(operations: Operations): Promise<number> {
   const { bus, halves } = operations;
   await addOpen(operations, DUE, -3_600_000);
   const checks = new Map([[ANY_TOPIC, () => 'commit' as const]]);
-  const checker = new HalfMessageChecker({ bus, store: halves.store, group: GROUP, checks });
+  const checker = new HalfMessageChecker({ database: bus, store: halves.store, group: GROUP, checks });
   const started = performance.now();
   checker.start();
   while (checker.counts.commit < DUE) await systemClock.sleep(1);

@@ -49,7 +49,7 @@ const databases = new LocalDatabases([
 ]);
 const halves = new HalfMessages(
   {
-    bus: database,
+    database,
     log,
     group: 'chaos-halves',
     encode: (message) => outbox.encode(message),
@@ -59,7 +59,7 @@ const halves = new HalfMessages(
   TIMES,
 );
 checker = new HalfMessageChecker(
-  { bus: database, store: halves.store, group: 'chaos-halves', checks: new Map(), databases, logger },
+  { database, store: halves.store, group: 'chaos-halves', checks: new Map(), databases, logger },
   CHECKING,
 );
 checker.start();
