@@ -46,11 +46,14 @@ async function quarantined(): Promise<Quarantined[]> {
 
 /** As an operator might, by hand: Waybill itself removes none. */
 async function removeTopic(name: string): Promise<void> {
-  await fixture.database.pool.query(
-    'delete from waybill.topic_partition p using waybill.topic t where t.id = p.topic_id and t.name = $1',
-    [name],
-  );
-  await fixture.database.pool.query('delete from waybill.topic where name = $1', [name]);
+  for (const schema of ['waybill', 'waybill_bus'])
+    await fixture.database.pool.query(
+      `with gone as (delete from ${schema}.topic_partition p using ${schema}.topic t where t.id = p.topic_id and t.name = $1)
+       select 1`,
+      [name],
+    );
+  for (const schema of ['waybill', 'waybill_bus'])
+    await fixture.database.pool.query(`delete from ${schema}.topic where name = $1`, [name]);
 }
 
 async function drain(options: RelayOptions = {}): Promise<Relay> {

@@ -72,8 +72,7 @@ export class HalfFloor {
 
   halvesOf(database: PgDatabase, options: HalfMessagesOptions = {}, group = 'payments'): HalfMessages {
     const { outbox } = this.fixture;
-    const log =
-      database === this.fixture.database ? this.fixture.engine : new PostgresLogEngine(database);
+    const log = database === this.fixture.database ? this.fixture.engine : new PostgresLogEngine(database);
     const encode = outbox.encode.bind(outbox);
     return new HalfMessages({ database, log, group, encode, databases: this.databases }, options);
   }

@@ -41,6 +41,7 @@ export async function learnsOfTopics(topics: Topics, names: ReadonlySet<string>)
 
 function codeOf(error: unknown): string {
   const state = sqlStateOf(error);
-  if (state !== undefined) return state;
-  return isWaybillError(error) ? error.code : 'UNREADABLE';
+  // Those of Waybill's own functions have a code that says more.
+  if (state !== undefined && !state.startsWith('WB')) return state;
+  return isWaybillError(error) ? error.code : (state ?? 'UNREADABLE');
 }
