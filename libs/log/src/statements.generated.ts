@@ -91,7 +91,7 @@ select m.id, m.topic, m.partition, m.key, m.headers::jsonb, m.control::jsonb, m.
 export const findBatchesAt = statement<[partitionIds: readonly (number | null)[], timestampMs: number], { partitionId: number; baseOffset: number; data: Buffer }>('find-batches-at', `select w.id as "partitionId", n.base_offset as "baseOffset", n.data
   from pg_catalog.unnest($1::integer[]) as w (id)
  cross join lateral (select b.base_offset, b.data
-                       from :schema.log_batch b
+                       from :bus.log_batch b
                       where b.partition_id = w.id and b.max_timestamp >= $2
                       order by b.last_offset
                       limit 1) n`);

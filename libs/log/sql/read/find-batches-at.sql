@@ -5,7 +5,7 @@
 select w.id as "partitionId", n.base_offset as "baseOffset", n.data
   from unnest($1::integer[]) as w (id)
  cross join lateral (select b.base_offset, b.data
-                       from :schema.log_batch b
+                       from :bus.log_batch b
                       where b.partition_id = w.id and b.max_timestamp >= $2
                       order by b.last_offset
                       limit 1) n;
