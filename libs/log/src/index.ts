@@ -40,6 +40,7 @@ export {
   type MembershipOptions,
   type TakenPartition,
 } from './engine/membership.js';
+export { TopicRefresh } from './engine/topic-refresh.js';
 export { bindService, type ServiceBinding } from './engine/service-binding.js';
 export { type LoggedPass, type SourcePass, type SourceState } from './engine/source-pass.js';
 export { type MessageSink } from './sink/message-sink.js';

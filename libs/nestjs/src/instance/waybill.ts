@@ -1,9 +1,4 @@
-import {
-  type ConsumerDependencies,
-  type ConsumerStatus,
-  ProgressRetention,
-  type RetryBudgetStore,
-} from '@waybill/consumer';
+import { type ConsumerDependencies, type ConsumerStatus, type RetryBudgetStore } from '@waybill/consumer';
 import {
   Bell,
   ConfigurationError,
@@ -11,20 +6,18 @@ import {
   PgDatabase,
   type PgTransactionHandle,
   PgTransactionRunner,
-  type Retention,
   type TransactionRunner,
 } from '@waybill/kernel';
 import { databaseNameOf, own } from '@waybill/kernel/internal';
-import { type LogEngine, Sealer, type Topics } from '@waybill/log';
-import { LogRetention, PostgresLogEngine } from '@waybill/log/postgres';
-import { DeadLetterRetention, DeadLetters, Redrives } from '@waybill/dead-letter';
+import { type LogEngine, Sealer, TopicRefresh, type Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
+import { DeadLetters, Redrives } from '@waybill/dead-letter';
 import { Erasure } from '@waybill/erasure';
 import { Recurring, Timers, TimerService } from '@waybill/timer';
 import type { RecurringEncoder } from '@waybill/timer/internal';
 import {
   MessageSignatures,
   type Outbox,
-  OutboxRetention,
   OutboxTransactions,
   type TransactionHandle,
   jsonCodec,
@@ -36,7 +29,6 @@ import { OutboxBacklogWatch } from '@waybill/outbox/internal';
 import { eventGroupOf } from '@waybill/saga';
 import { OutboxReplies } from '@waybill/saga/internal';
 import { assertMigrated } from '@waybill/schema';
-import { HalfMessageRetention } from '@waybill/half-message';
 import { stopWithin } from './stop-within.js';
 import type { GuardedHandler, GuardedSubscription } from '../guards/guard-windows.js';
 import { InstanceConsumers } from './instance-consumers.js';
@@ -50,6 +42,7 @@ import { openBudgetStore } from './open-budget-store.js';
 import { assertDatabases } from './assert-databases.js';
 import { AmbientTransaction } from '../transactions/ambient-transaction.js';
 import { InstanceRegistry } from './instance-registry.js';
+import { InstanceRetention } from './instance-retention.js';
 import { InstanceSagas } from '../sagas/instance-sagas.js';
 import { loggerOf } from './nest-logger.js';
 import { Tracing } from '../tracing/tracing.js';
@@ -113,10 +106,9 @@ export class Waybill {
   readonly #budgets: RetryBudgetStore;
   readonly #transactions: TransactionRunner;
   readonly #outboxTransactions: OutboxTransactions;
-  readonly #logRetention: LogRetention;
-  readonly #deadLetterRetention: DeadLetterRetention;
   readonly #backlogWatch: OutboxBacklogWatch;
-  readonly #retention: readonly Retention[];
+  readonly #topicRefresh: TopicRefresh;
+  readonly #retention: InstanceRetention;
   /** Signs and verifies messages; undefined if signing is off. */
   readonly #signatures: MessageSignatures | undefined;
   #replies: ReplyListener | undefined;
@@ -186,11 +178,16 @@ export class Waybill {
       databaseName: databaseNameOf(options.database),
     });
     this.relay = this.#makeRelay(bell);
+    this.#topicRefresh = new TopicRefresh(this.topics, { logger });
     this.#backlogWatch = new OutboxBacklogWatch(this.database, this.logger);
-    const { retention } = options;
-    this.#logRetention = new LogRetention(bus, retention?.log, logger);
-    this.#deadLetterRetention = new DeadLetterRetention(database, retention?.deadLetters, logger);
-    this.#retention = [this.#logRetention, this.#deadLetterRetention, ...this.#otherRetention()];
+    const ofSagas = this.sagas.retention;
+    this.#retention = new InstanceRetention({
+      options: options.retention,
+      database,
+      bus,
+      sagas: ofSagas,
+      logger,
+    });
     instances.add(this);
   }
 
@@ -209,14 +206,17 @@ export class Waybill {
     await this.ambient.assertUsable();
     await assertDatabases(this);
     for (const [name, topic] of this.wantedTopics.list()) await this.topics.create(name, topic);
+    // Publishing checks topics in the service's database.
+    await this.topics.list();
     await this.sagas.prepare();
+    this.#topicRefresh.service.start();
     this.log.signals.start();
     this.scheduler?.start();
     this.halves.checker?.start();
     if (this.#roles.hasUpkeep || this.options.guards?.retention !== undefined) this.guards.start();
     this.relay?.service.start();
     this.#backlogWatch.service.start();
-    if (this.relay !== undefined) for (const { service } of this.#retention) service.start();
+    if (this.relay !== undefined) this.#retention.start();
   }
 
   /**
@@ -231,8 +231,8 @@ export class Waybill {
     const topics = guarded.length === 0 ? [] : await this.topics.list();
     const retentionMs = Math.max(0, ...topics.map((topic) => topic.retentionMs));
     this.guards.assertWindows(guarded, {
-      logMs: retentionMs + this.#logRetention.bucketMs,
-      deadLettersMs: this.#deadLetterRetention.closedMs,
+      logMs: retentionMs + this.#retention.log.bucketMs,
+      deadLettersMs: this.#retention.deadLetters.closedMs,
     });
   }
 
@@ -293,7 +293,7 @@ export class Waybill {
 
   /** Number of open dead letters that retention has removed in this process. */
   get expiredDeadLetters(): number {
-    return this.#deadLetterRetention.expired;
+    return this.#retention.deadLetters.expired;
   }
 
   /** The status of its consumers; undefined if it does not consume. */
@@ -333,9 +333,10 @@ export class Waybill {
     await this.relay?.drain();
     await this.#backlogWatch.service.stop();
     await this.scheduler?.stop();
-    for (const { service } of this.#retention) await service.stop();
+    await this.#retention.stop();
     await this.guards.stop();
     await this.#budgets.close();
+    await this.#topicRefresh.service.stop();
     await this.log.signals.stop();
     await Promise.all(this.#databases.map((database) => database.close()));
   }
@@ -348,16 +349,6 @@ export class Waybill {
   /** Nest's hook; it runs before that of modules that Waybill's options import, such as Prisma's. */
   async onModuleDestroy(): Promise<void> {
     await this.stop();
-  }
-
-  #otherRetention(): Retention[] {
-    const { outbox, halfMessages, log } = this.options.retention ?? {};
-    return [
-      new OutboxRetention(this.database, outbox, this.logger),
-      new HalfMessageRetention(this.database, halfMessages, this.logger),
-      new ProgressRetention(this.database, log, this.logger),
-      this.sagas.retention,
-    ];
   }
 
   #makeRunner(): TransactionRunner {
