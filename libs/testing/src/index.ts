@@ -4,6 +4,7 @@ export {
   type StartPostgresOptions,
 } from './postgres/embedded-postgres.js';
 export { ensurePostgres } from './postgres/ensure-postgres.js';
+export type { PostgresVersion } from './postgres/postgres-version.js';
 export { choosePort } from './process/choose-port.js';
 export type { PostgresServer, RestartMode } from './postgres/postgres-server.js';
 export { redisIsAvailable, type RedisServer, startRedis } from './redis-server.js';
