@@ -19,7 +19,7 @@ const SUITES = [
   'test/guard',
   'test/database',
   'test/saga/sagas.spec.ts',
-  'libs/schema/test/migrate',
+  'libs/schema/test',
 ];
 
 /**
