@@ -22,5 +22,6 @@ export {
   TEST_SERVER_VARIABLE,
   type TestDatabase,
 } from './postgres/test-database.js';
+export { TestCluster, type StopMode, type TestClusterOptions } from './postgres/test-cluster.js';
 export { TestingError, type TestingErrorCode } from './testing-error.js';
 export { waitUntil, type WaitUntilOptions } from './wait-until.js';
