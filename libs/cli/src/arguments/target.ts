@@ -1,7 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { ConfigurationError, type DatabaseAddress, PgDatabase } from '@waybill/kernel';
+import {
+  ConfigurationError,
+  type DatabaseAddress,
+  PgDatabase,
+  type TargetSessionAttrs,
+} from '@waybill/kernel';
 import { type Cipher, Sealer } from '@waybill/log';
 import { assertMigrated, type SchemaPart } from '@waybill/schema';
 import type { Command } from 'commander';
@@ -31,8 +36,8 @@ export function target(program: Command): DatabaseAddress & { schema: string } {
   const { schema } = globals(program);
   const connectionString = urlOf(program);
   if (connectionString !== undefined && connectionString !== '') return { connectionString, schema };
-  const { PGHOST: host = '', PGPORT: port = '', PGUSER: user = '', PGDATABASE: database = '' } = process.env;
-  const isNamed = connectionString === undefined && host !== '';
+  const { PGHOST = '', PGPORT: port = '', PGUSER: user = '', PGDATABASE: database = '' } = process.env;
+  const isNamed = connectionString === undefined && PGHOST !== '';
   if (!isNamed) {
     throw new ConfigurationError('No database is given', [
       'set DATABASE_URL, use --database-url-file or --database-url, or set PGHOST, PGUSER and PGDATABASE',
@@ -40,8 +45,25 @@ export function target(program: Command): DatabaseAddress & { schema: string } {
   }
   if (user === '') throw new ConfigurationError('No database is given', ['PGHOST is set, but PGUSER is not']);
   // The driver itself reads PGPASSWORD and PGSSLMODE.
-  const at = { host, user, database: database === '' ? user : database };
-  return { ...at, ...(port === '' ? {} : { port: Number(port) }), schema };
+  const at = { host: withPorts(PGHOST, port), user, database: database === '' ? user : database };
+  const { PGTARGETSESSIONATTRS: attrs = '' } = process.env;
+  return {
+    ...at,
+    ...(port === '' || port.includes(',') ? {} : { port: Number(port) }),
+    ...(attrs === '' ? {} : { targetSessionAttrs: attrs as TargetSessionAttrs }),
+    schema,
+  };
+}
+
+/** PGPORT may list a port for each host. */
+function withPorts(hosts: string, ports: string): string {
+  if (!ports.includes(',')) return hosts;
+  const [names, numbers] = [hosts.split(','), ports.split(',')];
+  if (names.length !== numbers.length)
+    throw new ConfigurationError('No database is given', [
+      `PGHOST lists ${names.length} hosts and PGPORT ${numbers.length} ports: give one for each, or one for all`,
+    ]);
+  return names.map((name, at) => `${name}:${numbers[at]}`).join(',');
 }
 
 function urlOf(program: Command): string | undefined {

@@ -1,0 +1,99 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { Bell, PgDatabase } from '@waybill/kernel';
+import { LogSignals, Topics } from '@waybill/log';
+import { Outbox, Relay } from '@waybill/outbox';
+import { migrate } from '@waybill/schema';
+import { TestCluster, waitUntil } from '@waybill/testing';
+
+const COMMAND = fileURLToPath(new URL('../../libs/cli/dist/main.js', import.meta.url));
+const run = promisify(execFile);
+
+let cluster: TestCluster;
+let database: PgDatabase;
+let ends: (() => Promise<unknown>)[];
+beforeEach(async () => {
+  cluster = await TestCluster.start({ synchronous: true });
+  await migrate({ connectionString: cluster.url });
+  database = new PgDatabase({
+    connectionString: cluster.url,
+    connectTimeoutMs: 4_000,
+    queryTimeoutMs: 4_000,
+  });
+  ends = [];
+});
+afterEach(async () => {
+  for (const end of ends) await end();
+  await database.close();
+  await cluster.stop();
+});
+
+async function publish(outbox: Outbox, n: number): Promise<void> {
+  const client = await database.pool.connect();
+  let failed = true;
+  try {
+    await client.query('begin');
+    await outbox.publish(client, { topic: 'orders', key: 'k', payload: { n } });
+    await client.query('commit');
+    failed = false;
+  } finally {
+    client.release(failed);
+  }
+}
+
+test('pool, relay, signals and command go to the promoted server by themselves, and no answered message is lost', async () => {
+  const topics = new Topics(database.session);
+  await topics.create('orders', {});
+  const signals = new LogSignals(database);
+  const relay = new Relay({ database, topics, signals, bell: new Bell() }, {});
+  signals.start();
+  relay.start();
+  ends.push(
+    () => relay.stop(),
+    () => signals.stop(),
+  );
+  const outbox = new Outbox();
+  let answered = 0;
+  const publishUntil = async (count: number): Promise<void> => {
+    while (answered < count) {
+      await publish(outbox, answered);
+      answered += 1;
+    }
+  };
+  await publishUntil(20);
+  await waitUntil(() => signals.listening, { describe: 'it listens' });
+  const idle = await Promise.all(Array.from({ length: 5 }, () => database.pool.connect()));
+  for (const client of idle) client.release();
+
+  const { primary } = cluster;
+  await cluster.stopPrimary('immediate');
+  await expect(publish(outbox, -1)).rejects.toThrow();
+  await waitUntil(() => !signals.listening, { describe: 'the listener has noticed' });
+  await cluster.promote();
+  expect(cluster.primary).not.toBe(primary);
+
+  await waitUntil(
+    () =>
+      publishUntil(40).then(
+        () => true,
+        () => false,
+      ),
+    { describe: 'messages are published to the promoted server', timeoutMs: 30_000 },
+  );
+  await waitUntil(() => signals.listening, { describe: 'it listens there', timeoutMs: 30_000 });
+  await waitUntil(
+    async () => {
+      const { rows } = await database.pool.query<{ records: number }>(
+        'select coalesce(sum(record_count), 0)::int as records from waybill.record_batch',
+      );
+      return (rows[0]?.records ?? 0) >= answered;
+    },
+    { describe: 'the relay has moved them all', timeoutMs: 30_000 },
+  );
+  const { stdout } = await run(process.execPath, [COMMAND, 'status'], {
+    env: { ...process.env, DATABASE_URL: cluster.url },
+  });
+  expect(stdout).toMatch(/applied/);
+}, 120_000);
