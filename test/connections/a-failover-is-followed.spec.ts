@@ -3,10 +3,12 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Bell, PgDatabase } from '@waybill/kernel';
+import { statement } from '@waybill/kernel/internal';
 import { LogReader, LogSignals, Topics } from '@waybill/log';
 import { Outbox, Relay } from '@waybill/outbox';
 import { migrate } from '@waybill/schema';
 import { TestCluster, waitUntil } from '@waybill/testing';
+import pg from 'pg';
 
 const COMMAND = fileURLToPath(new URL('../../libs/cli/dist/main.js', import.meta.url));
 const run = promisify(execFile);
@@ -96,3 +98,36 @@ test('pool, relay, signals and command go to the promoted server by themselves, 
   });
   expect(stdout).toMatch(/0001-/);
 }, 120_000);
+
+test('a server that takes no writes any more is left for the one that does, without being stopped', async () => {
+  await database.pool.query('create table kept (n int)');
+  const insert = statement<[], never>('insert', 'insert into kept values (1)');
+  await database.session.run(insert);
+  const [old, promoted] = [cluster.primary.port, cluster.replica.port];
+  await cluster.promote();
+  const client = new pg.Client(cluster.replica.connectionString);
+  await client.connect();
+  await client.query('alter system set default_transaction_read_only to on');
+  await client.query('select pg_reload_conf()');
+  await waitUntil(
+    async () => {
+      const { rows } = await client.query<{ on: string }>('show default_transaction_read_only');
+      return Object.values(rows[0] ?? {})[0] === 'on';
+    },
+    { describe: 'the old primary is read-only' },
+  );
+  await client.end();
+  await waitUntil(
+    () =>
+      database.session.run(insert).then(
+        () => true,
+        () => false,
+      ),
+    {
+      describe: 'it writes again',
+    },
+  );
+  const { rows } = await database.pool.query<{ port: number }>('select inet_server_port() as port');
+  expect(rows).toEqual([{ port: promoted }]);
+  expect(old).not.toBe(promoted);
+});

@@ -1,7 +1,11 @@
 import pg from 'pg';
+import { DatabaseUnavailableError } from '../errors/runtime-errors.js';
 import { type Attempt, assertWanted, type ServerChoice } from './server-choice.js';
 import { respondedWithin } from './response-deadline.js';
 import { SESSION_DEFAULTS } from './session-reset.js';
+
+/** The driver's message when a pool has no free connection for too long. */
+const WAITED_IN_VAIN = 'timeout exceeded when trying to connect';
 
 type Connected = (error: Error) => void;
 type CheckedOut = (
@@ -76,9 +80,27 @@ export class ServerPool extends pg.Pool {
   override connect(): Promise<pg.PoolClient>;
   override connect(callback: CheckedOut): void;
   override connect(callback?: CheckedOut): Promise<pg.PoolClient> | void {
-    const connected = this.#choice.inTurn(this.#connectTimeoutMs, () => super.connect());
+    const connected = this.#choice.inTurn(this.#connectTimeoutMs, () => this.#checkOut());
     if (callback === undefined) return connected;
     void this.#handOver(connected, callback);
+  }
+
+  async #checkOut(): Promise<pg.PoolClient> {
+    try {
+      return await super.connect();
+    } catch (error) {
+      if (!(error instanceof Error) || error.message !== WAITED_IN_VAIN) throw error;
+      const { max } = this.options;
+      throw new DatabaseUnavailableError(
+        `None of the pool's ${max} connections became free within ${this.#connectTimeoutMs} ms`,
+        {
+          cause: error,
+          remedy:
+            'Raise connectionsMax, lower the concurrency of the handlers, or find what holds connections (pg_stat_activity ' +
+            'shows them): a slow handler, or a transaction that is never ended',
+        },
+      );
+    }
   }
 
   async #handOver(connected: Promise<pg.PoolClient>, callback: CheckedOut): Promise<void> {
