@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { Bell, PgDatabase } from '@waybill/kernel';
+import { bindStatement, Bell, PgDatabase } from '@waybill/kernel';
 import { statement } from '@waybill/kernel/internal';
 import { LogReader, LogSignals, Topics } from '@waybill/log';
 import { Outbox, Relay } from '@waybill/outbox';
@@ -99,35 +99,40 @@ test('pool, relay, signals and command go to the promoted server by themselves, 
   expect(stdout).toMatch(/0001-/);
 }, 120_000);
 
-test('a server that takes no writes any more is left for the one that does, without being stopped', async () => {
-  await database.pool.query('create table kept (n int)');
-  const insert = statement<[], never>('insert', 'insert into kept values (1)');
-  await database.session.run(insert);
-  const [old, promoted] = [cluster.primary.port, cluster.replica.port];
-  await cluster.promote();
-  const client = new pg.Client(cluster.replica.connectionString);
-  await client.connect();
-  await client.query('alter system set default_transaction_read_only to on');
-  await client.query('select pg_reload_conf()');
-  await waitUntil(
-    async () => {
-      const { rows } = await client.query<{ on: string }>('show default_transaction_read_only');
-      return Object.values(rows[0] ?? {})[0] === 'on';
-    },
-    { describe: 'the old primary is read-only' },
-  );
-  await client.end();
-  await waitUntil(
-    () =>
-      database.session.run(insert).then(
-        () => true,
-        () => false,
-      ),
-    {
-      describe: 'it writes again',
-    },
-  );
-  const { rows } = await database.pool.query<{ port: number }>('select inet_server_port() as port');
-  expect(rows).toEqual([{ port: promoted }]);
-  expect(old).not.toBe(promoted);
-});
+const insert = statement<[], never>('insert', 'insert into kept values (1)');
+const writes: [how: string, write: () => Promise<unknown>][] = [
+  ['in one round trip', () => database.runTogether([bindStatement(insert)])],
+  ['in a transaction', () => database.transaction((connection) => connection.run(insert))],
+];
+test.each(writes)(
+  'a server that takes no writes any more is left for the one that does (%s)',
+  async (_how, write) => {
+    await database.pool.query('create table kept (n int)');
+    await write();
+    const [old, promoted] = [cluster.primary.port, cluster.replica.port];
+    await cluster.promote();
+    const client = new pg.Client(cluster.replica.connectionString);
+    await client.connect();
+    await client.query('alter system set default_transaction_read_only to on');
+    await client.query('select pg_reload_conf()');
+    await waitUntil(
+      async () => {
+        const { rows } = await client.query<{ on: string }>('show default_transaction_read_only');
+        return Object.values(rows[0] ?? {})[0] === 'on';
+      },
+      { describe: 'the old primary is read-only' },
+    );
+    await client.end();
+    await waitUntil(
+      () =>
+        write().then(
+          () => true,
+          () => false,
+        ),
+      { describe: 'it writes again' },
+    );
+    const { rows } = await database.pool.query<{ port: number }>('select inet_server_port() as port');
+    expect(rows).toEqual([{ port: promoted }]);
+    expect(old).not.toBe(promoted);
+  },
+);

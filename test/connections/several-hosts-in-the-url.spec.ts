@@ -1,9 +1,16 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { type DatabaseAddress, PgDatabase, type PgDatabaseOptions } from '@waybill/kernel';
 import { statement } from '@waybill/kernel/internal';
 import { choosePort, TestCluster } from '@waybill/testing';
+
+const COMMAND = fileURLToPath(new URL('../../libs/cli/dist/main.js', import.meta.url));
+const run = promisify(execFile);
 
 const role = statement<[], { port: number; standby: boolean }>(
   'role',
@@ -129,6 +136,26 @@ describe('of several hosts, the first that fits is connected to', () => {
     await Promise.all(Array.from({ length: 5 }, () => portOf(database)));
     expect(performance.now() - later).toBeLessThan(1_900);
   });
+});
+
+test('the command reads lists of hosts and ports from the PG variables', async () => {
+  const { username, password } = new URL(cluster.primary.connectionString);
+  const ports = [standby, primary].map((place) => place.split(':')[1]);
+  const { DATABASE_URL: _, ...rest } = process.env;
+  const env = {
+    ...rest,
+    PGHOST: '127.0.0.1,127.0.0.1',
+    PGPORT: ports.join(','),
+    PGUSER: username,
+    PGPASSWORD: password,
+    PGDATABASE: 'waybill',
+    PGTARGETSESSIONATTRS: 'read-write',
+  };
+  const status = (changed: object) =>
+    run(process.execPath, [COMMAND, 'migrate'], { cwd: tmpdir(), env: { ...env, ...changed } });
+  expect((await status({})).stdout).toMatch(/0001-/);
+  await expect(status({ PGPORT: '1,2,3' })).rejects.toThrow(/2 hosts and PGPORT 3 ports/);
+  await expect(status({ PGTARGETSESSIONATTRS: 'master' })).rejects.toThrow(/must be one of any, read-write/);
 });
 
 describe('when no host fits', () => {
