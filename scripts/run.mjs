@@ -1,11 +1,12 @@
 /**
- * node scripts/run.mjs demo|test|test:bare|bench|chaos|simulate|build|verify [-- arguments]
+ * node scripts/run.mjs demo|test|test:bare|matrix|bench|chaos|simulate|build|verify [-- arguments]
  *
  * The entry point to everything that runs in this repository. Works on a fresh clone with nothing but Node: what is
  * missing is set up first. Exits with the code of the program that it ran.
  */
 import { join } from 'node:path';
 import { onBareMachine } from './bare-machine.mjs';
+import { matrix } from './matrix.mjs';
 import { runScript } from './npm-script.mjs';
 import { endLifeline, Interrupted, projectRoot, run, takeSignals } from './processes.mjs';
 import { npmCacheSettings } from './set-up/npm-cache.mjs';
@@ -22,6 +23,7 @@ const commands = {
   simulate: (args) => runNode([join(projectRoot, 'test', 'simulator', 'dist', 'main.js'), ...args]),
   test: (args) => runNode([...jest(), ...args]),
   'test:bare': (args) => onBareMachine((env) => runScript('test', args, env)),
+  matrix: (args) => matrix(args, jest()),
   verify,
 };
 

@@ -47,6 +47,7 @@ export {
   type DatabaseTls,
   type DatabaseUrl,
 } from './pg/database-address.js';
+export type { TargetSessionAttrs } from './pg/target-session.js';
 export { DEFAULT_SCHEMA, type Statement } from './sql/statement.js';
 export {
   HandlerAbandonedError,

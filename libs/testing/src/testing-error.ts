@@ -1,6 +1,8 @@
 /** Codes of {@link TestingError}. */
 export type TestingErrorCode =
   | 'PLATFORM_UNSUPPORTED'
+  | 'VERSION_UNKNOWN'
+  | 'BINARIES_UNAVAILABLE'
   | 'BINARIES_UNUSABLE'
   | 'DATA_DIRECTORY_UNUSABLE'
   | 'DATA_DIRECTORY_IN_USE'

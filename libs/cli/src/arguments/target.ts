@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { ConfigurationError, type DatabaseAddress, isWaybillError, PgDatabase } from '@waybill/kernel';
+import {
+  ConfigurationError,
+  type DatabaseAddress,
+  isWaybillError,
+  PgDatabase,
+  type TargetSessionAttrs,
+} from '@waybill/kernel';
 import { type Cipher, type LogEngine, Sealer } from '@waybill/log';
 import { PostgresLogEngine } from '@waybill/log/postgres';
 import { assertMigrated, type SchemaPart } from '@waybill/schema';
@@ -9,9 +15,9 @@ import type { Command } from 'commander';
 import { fileError } from '../output/file-error.js';
 
 /** A command's sessions. An operator's statement may concern many rows. */
-type SessionOptions = Partial<typeof SESSION>;
-
 const SESSION = { connectionsMax: 3, applicationName: 'waybill cli', queryTimeoutMs: 120_000 };
+
+type SessionOptions = Partial<typeof SESSION>;
 
 interface GlobalOptions {
   readonly databaseUrl?: string;
@@ -35,8 +41,8 @@ export function target(program: Command): DatabaseAddress & { schema: string } {
   const { schema } = globals(program);
   const connectionString = urlOf(program);
   if (connectionString !== undefined && connectionString !== '') return { connectionString, schema };
-  const { PGHOST: host = '', PGPORT: port = '', PGUSER: user = '', PGDATABASE: database = '' } = process.env;
-  const isNamed = connectionString === undefined && host !== '';
+  const { PGHOST = '', PGPORT: port = '', PGUSER: user = '', PGDATABASE: database = '' } = process.env;
+  const isNamed = connectionString === undefined && PGHOST !== '';
   if (!isNamed) {
     throw new ConfigurationError('No database is given', [
       'set DATABASE_URL, use --database-url-file or --database-url, or set PGHOST, PGUSER and PGDATABASE',
@@ -44,8 +50,25 @@ export function target(program: Command): DatabaseAddress & { schema: string } {
   }
   if (user === '') throw new ConfigurationError('No database is given', ['PGHOST is set, but PGUSER is not']);
   // The driver itself reads PGPASSWORD and PGSSLMODE.
-  const at = { host, user, database: database === '' ? user : database };
-  return { ...at, ...(port === '' ? {} : { port: Number(port) }), schema };
+  const at = { host: withPorts(PGHOST, port), user, database: database === '' ? user : database };
+  const { PGTARGETSESSIONATTRS: attrs = '' } = process.env;
+  return {
+    ...at,
+    ...(port === '' || port.includes(',') ? {} : { port: Number(port) }),
+    ...(attrs === '' ? {} : { targetSessionAttrs: attrs as TargetSessionAttrs }),
+    schema,
+  };
+}
+
+/** PGPORT may list a port for each host. */
+function withPorts(hosts: string, ports: string): string {
+  if (!ports.includes(',')) return hosts;
+  const [names, numbers] = [hosts.split(','), ports.split(',')];
+  if (names.length !== numbers.length)
+    throw new ConfigurationError('No database is given', [
+      `PGHOST lists ${names.length} hosts and PGPORT ${numbers.length} ports: give one for each, or one for all`,
+    ]);
+  return names.map((name, at) => `${name}:${numbers[at]}`).join(',');
 }
 
 function urlOf(program: Command): string | undefined {

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { ConfigurationError } from '../errors/usage-errors.js';
+import { candidatesOfUrl } from './server-candidate.js';
 
 /** A PostgreSQL URL, a folder of Unix sockets followed by a database, or pg's own form for such a folder. */
 const KNOWN = /^(postgres(ql)?:\/\/|socket:|\/(?!\/))/i;
@@ -26,8 +27,9 @@ export function assertConnectionString(connectionString: string): void {
         'with localhost where that is meant, or set PGHOST',
     ]);
   }
+  const { candidates } = candidatesOfUrl(connectionString);
   try {
-    void new pg.Client({ connectionString });
+    for (const { config } of candidates) void new pg.Client(config);
   } catch (error) {
     throw new ConfigurationError(subject, [
       'it is not a URL: write postgresql://user:password@host:5432/database, with special characters of user and password ' +

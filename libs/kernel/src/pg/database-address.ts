@@ -7,6 +7,9 @@ import { show, unknownName } from '../options.js';
 import { askPassword, type Password } from '../password.js';
 import { describeThrown } from '../thrown.js';
 import { assertConnectionString } from './assert-connection-string.js';
+import { describePlace, parseHosts } from './host-list.js';
+import { candidatesOfUrl, type ServerChoices } from './server-candidate.js';
+import { type TargetSessionAttrs, targetProblem } from './target-session.js';
 
 /** TLS settings for a database server. Its certificate is verified unless that is switched off. */
 export interface DatabaseTls {
@@ -24,10 +27,15 @@ export interface DatabaseTls {
 /** A database address in parts. */
 export interface DatabaseServer {
   readonly connectionString?: undefined;
-  /** A host name, an IP address, or the folder of a Unix socket. */
+  /**
+   * A host name, an IP address, or the folder of a Unix socket. Several are tried in order:
+   * `db1.internal,db2.internal:5433`.
+   */
   readonly host: string;
-  /** Default 5432. */
+  /** Of each host without its own. Default 5432. */
   readonly port?: number;
+  /** Which of the servers is wanted, as in libpq. Default `any`. */
+  readonly targetSessionAttrs?: TargetSessionAttrs;
   readonly user: string;
   /** Default: `PGPASSWORD`. */
   readonly password?: Password;
@@ -47,7 +55,16 @@ export type DatabaseUrl = {
 /** Where a database is and which user connects: a URL, or its parts. */
 export type DatabaseAddress = DatabaseUrl | DatabaseServer;
 
-const PARTS = ['host', 'port', 'user', 'password', 'passwordTimeoutMs', 'database', 'ssl'] as const;
+const PARTS = [
+  'host',
+  'port',
+  'user',
+  'password',
+  'passwordTimeoutMs',
+  'database',
+  'ssl',
+  'targetSessionAttrs',
+] as const;
 /** The names of all address options. */
 export const ADDRESS_OPTIONS: readonly string[] = ['connectionString', ...PARTS];
 const TLS_OPTIONS = ['ca', 'cert', 'key', 'rejectUnauthorized', 'servername'];
@@ -66,8 +83,17 @@ export function assertAddress(given: DatabaseAddress): void {
 
 /** What is wrong with an address in parts, one sentence each. Other options are ignored. */
 export function addressProblems(given: DatabaseAddress): string[] {
-  const { connectionString, host, port, user, password, passwordTimeoutMs, database, ssl } =
-    given as unknown as Readonly<Record<string, unknown>>;
+  const {
+    connectionString,
+    host,
+    port,
+    user,
+    password,
+    passwordTimeoutMs,
+    database,
+    ssl,
+    targetSessionAttrs,
+  } = given as unknown as Readonly<Record<string, unknown>>;
   const problems: string[] = [];
   if (connectionString !== undefined) {
     const parts = PARTS.filter((name) => given[name] !== undefined);
@@ -89,6 +115,9 @@ export function addressProblems(given: DatabaseAddress): string[] {
       `passwordTimeoutMs must be a whole number from 10 to ${PASSWORD_TIMEOUT_MAX_MS}, got ${show(passwordTimeoutMs)}`,
     );
   if (ssl !== undefined) problems.push(...tlsProblems(ssl));
+  if (isText(host) && host.includes(',')) parseHosts(host, '', problems);
+  const target = targetProblem('targetSessionAttrs', targetSessionAttrs ?? 'any');
+  if (target !== undefined) problems.push(target);
   return problems;
 }
 
@@ -140,9 +169,20 @@ export function databaseNameOf(address: DatabaseAddress): string {
   return /^[a-z]+:\/\/[^/]*\/([^?]*)/.exec(address.connectionString)?.[1] ?? '';
 }
 
-/** The driver's options for an address. */
-export function driverAddress(address: DatabaseAddress): pg.ClientConfig {
-  if (!isByParts(address)) return { connectionString: address.connectionString };
+/** The servers that an address leads to. @throws ConfigurationError */
+export function serversOf(address: DatabaseAddress): ServerChoices {
+  if (!isByParts(address)) return candidatesOfUrl(address.connectionString);
+  const { host, port = DEFAULT_PORT, targetSessionAttrs: wanted = 'any' } = address;
+  const places = host.includes(',') ? parseHosts(host, String(port), []) : [{ host, port }];
+  const candidates = places.map((place) => ({
+    name: describePlace(place),
+    config: driverAddress({ ...address, ...place }),
+  }));
+  return { candidates, wanted };
+}
+
+/** The driver's options for an address with one host. */
+function driverAddress(address: DatabaseServer): pg.ClientConfig {
   const { host, port = DEFAULT_PORT, user, password, database, ssl } = address;
   return {
     host,

@@ -1,20 +1,15 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { guardLogger, type Logger } from '../logger.js';
 import { describeError } from '../thrown.js';
 import { DatabaseUnavailableError } from '../errors/runtime-errors.js';
 import { isWaybillError } from '../errors/waybill-error.js';
 import type { BoundStatement } from '../sql/bound-statement.js';
-import {
-  respondedWithin,
-  closeSocket,
-  DEFAULT_QUERY_TIMEOUT_MS,
-  isAtRest,
-  wasSilent,
-} from './response-deadline.js';
-import { assertAddress, type DatabaseAddress, driverAddress } from './database-address.js';
+import { closeSocket, DEFAULT_QUERY_TIMEOUT_MS, isAtRest, wasSilent } from './response-deadline.js';
+import { assertAddress, type DatabaseAddress, serversOf } from './database-address.js';
 import { watchFailures } from '../sql/failed-statement.js';
 import { PgConnection } from './pg-session.js';
-import { SESSION_DEFAULTS } from './session-reset.js';
+import { ServerChoice } from './server-choice.js';
+import { ServerClient, ServerPool } from './server-pool.js';
 import type { SqlSession } from '../sql/sql-session.js';
 import { DEFAULT_SCHEMA, type Statement } from '../sql/statement.js';
 import { sqlStateOf, translateDatabaseError } from '../sql/translate-error.js';
@@ -43,6 +38,7 @@ export interface ConnectionLoss {
   readonly code: string | undefined;
 }
 
+const DEFAULT_CONNECTIONS = 10;
 /** How long losses are remembered, in milliseconds. */
 const LOSSES_MS = 2_000;
 /** The most losses that are remembered. */
@@ -61,7 +57,7 @@ export class PgDatabase {
   readonly session: SqlSession;
   readonly queryTimeoutMs: number;
   readonly #connectTimeoutMs: number;
-  readonly #address: pg.ClientConfig;
+  readonly #servers: ServerChoice;
   readonly #applicationName: string;
   readonly #open = new Set<pg.ClientBase>();
   /** Connections opened before this moment may be dead: one of them did not respond. */
@@ -75,17 +71,10 @@ export class PgDatabase {
     this.schema = options.schema ?? DEFAULT_SCHEMA;
     this.queryTimeoutMs = options.queryTimeoutMs ?? DEFAULT_QUERY_TIMEOUT_MS;
     this.#connectTimeoutMs = options.connectTimeoutMs ?? 10_000;
-    this.#address = driverAddress(options);
+    this.#servers = new ServerChoice(serversOf(options));
     this.#applicationName = options.applicationName ?? 'waybill';
-    this.pool = new pg.Pool({
-      ...this.#connection(),
-      max: options.connectionsMax ?? 10,
-      // "Order by lock, then look" needs snapshots newer than the lock, whatever the database's default is.
-      onConnect: async (client) => {
-        const asked = client.query(SESSION_DEFAULTS);
-        await respondedWithin(client, this.#connectTimeoutMs, 'Connecting', asked);
-      },
-    });
+    const pooled = { ...this.#connection(), max: options.connectionsMax ?? DEFAULT_CONNECTIONS };
+    this.pool = new ServerPool(this.#servers, pooled, this.#connectTimeoutMs);
     const logger = guardLogger(options.logger);
     // Without a listener the loss of an idle connection would end the process.
     this.pool.on('error', (error) => {
@@ -150,16 +139,25 @@ export class PgDatabase {
 
   /** A connection outside the pool, for LISTEN. The caller ends it. */
   async connectAlone(): Promise<pg.Client> {
-    const client = new pg.Client(this.#connection());
+    try {
+      return await this.#servers.inTurn(this.#connectTimeoutMs, () => this.#connectOnce());
+    } catch (error) {
+      throw translateConnectError(error);
+    }
+  }
+
+  async #connectOnce(): Promise<pg.Client> {
+    const client = new ServerClient(this.#servers, this.#connection());
     // Its loss must never end the process.
     client.on('error', (error) => this.#noteLoss(error));
     try {
       await client.connect();
+      await client.prepare();
+      return client;
     } catch (error) {
       closeSocket(client);
-      throw translateConnectError(error);
+      throw error;
     }
-    return client;
   }
 
   /**
@@ -194,7 +192,6 @@ export class PgDatabase {
 
   #connection(): pg.ClientConfig {
     return {
-      ...this.#address,
       application_name: this.#applicationName,
       connectionTimeoutMillis: this.#connectTimeoutMs,
       keepAlive: true,

@@ -54,8 +54,11 @@ const PREPARED_BEGIN: BatchEntry = { ...BEGIN, name: 'waybill.begin' };
 const COMMIT: BatchEntry = { text: 'commit', values: [] };
 const PREPARED_COMMIT: BatchEntry = { ...COMMIT, name: 'waybill.commit' };
 
-/** SQLSTATEs of a prepared statement that the server does not know, or knows already. */
-const PREPARED_LOST: ReadonlySet<string> = new Set(['26000', '42P05']);
+/**
+ * SQLSTATEs after which the connection would fail again and again: server and driver disagree about what is prepared
+ * (26000, 42P05), or the server takes no writes any more, because another one was promoted (25006).
+ */
+const USELESS: ReadonlySet<string> = new Set(['26000', '42P05', '25006']);
 
 /** Options of a batch. */
 export interface BatchOptions {
@@ -104,7 +107,12 @@ export class PgConnection extends PgSession {
     ...params: Params
   ): Promise<Row[]> {
     const running = super.run(statement, ...params);
-    return respondedWithin(this.client, this.queryTimeoutMs, `Running ${statement.name}`, running);
+    try {
+      return await respondedWithin(this.client, this.queryTimeoutMs, `Running ${statement.name}`, running);
+    } catch (error) {
+      this.#spoilIfUseless(error);
+      throw error;
+    }
   }
 
   /** Runs the statements in one round trip; see {@link StatementBatch}. Resolves to the rows of each. */
@@ -124,8 +132,7 @@ export class PgConnection extends PgSession {
       const isComplete = batch.completed >= own.length && !batch.wasRolledBack;
       if (!isComplete) {
         const translated = translateDatabaseError(error, doing);
-        // The server and the driver disagree about what is prepared here: it would fail again and again.
-        if (PREPARED_LOST.has(sqlStateOf(error) ?? '')) this.spoil();
+        this.#spoilIfUseless(error);
         options.failed?.(batch.completed - before.length, translated);
         throw translated;
       }
@@ -164,6 +171,10 @@ export class PgConnection extends PgSession {
     } catch {
       return false;
     }
+  }
+
+  #spoilIfUseless(error: unknown): void {
+    if (USELESS.has(sqlStateOf(error) ?? '')) this.spoil();
   }
 
   #entries(statements: readonly BoundStatement[]): BatchEntry[] {

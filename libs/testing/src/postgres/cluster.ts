@@ -1,10 +1,11 @@
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chown, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Lifeline } from '../process/lifeline.js';
 import { prepareBinaries, type NativeBinaries } from './native-binaries.js';
+import type { PostgresVersion } from './postgres-version.js';
 import { DETOUR } from './postmaster-file.js';
+import { runToEnd } from '../process/run-to-end.js';
 import { isSystemError } from '../process/system-error.js';
 import { TestingError, USE_DATABASE_URL } from '../testing-error.js';
 import {
@@ -31,6 +32,7 @@ export interface Cluster {
   /** PGDATA, absolute. */
   readonly data: string;
   readonly user: UnprivilegedUser | undefined;
+  readonly version: PostgresVersion;
   readonly binaries: NativeBinaries;
   /** What to pass as `-D` to a program whose working directory is `data`. */
   readonly dataArgument: string;
@@ -53,14 +55,20 @@ export function programOptions(user: UnprivilegedUser | undefined, cwd: string) 
 
 /**
  * Opens the data directory in `folder`, and creates it if necessary.
- * @throws TestingError PLATFORM_UNSUPPORTED, BINARIES_UNUSABLE, DATA_DIRECTORY_UNUSABLE, SERVER_START_FAILED
+ * @throws TestingError PLATFORM_UNSUPPORTED, BINARIES_UNAVAILABLE, BINARIES_UNUSABLE, DATA_DIRECTORY_UNUSABLE,
+ *   SERVER_START_FAILED
  */
-export async function openCluster(folder: string, temporary: boolean, lifeline: Lifeline): Promise<Cluster> {
+export async function openCluster(
+  folder: string,
+  version: PostgresVersion,
+  temporary: boolean,
+  lifeline: Lifeline,
+): Promise<Cluster> {
   const data = join(folder, 'data');
   const user = unprivilegedUser(await stat(data).catch(() => undefined));
-  const binaries = await prepareBinaries(user, lifeline);
+  const binaries = await prepareBinaries(version, user, lifeline);
   const dataArgument = (await dataArgumentFor(folder, user)) ?? data;
-  const cluster = { data, user, binaries, dataArgument, temporary };
+  const cluster = { data, user, version, binaries, dataArgument, temporary };
   if (!(await exists(join(data, 'PG_VERSION')))) await createCluster(folder, cluster, lifeline);
   return cluster;
 }
@@ -130,33 +138,20 @@ async function runInitdb(
     await give(secretFolder, cluster.user);
     const data = cluster.dataArgument === DETOUR ? DETOUR : staging;
     const args = ['-D', data, '-U', CLUSTER_USER, '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
-    // The same collation on every machine, whatever its locale.
-    args.push('--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8');
+    args.push('--encoding=UTF8', ...locale(cluster.version));
     if (cluster.temporary) args.push('--no-sync');
-    await runToEnd(cluster.binaries.initdb, args, programOptions(cluster.user, staging), lifeline);
+    const options = programOptions(cluster.user, staging);
+    const { failure, output } = await runToEnd(cluster.binaries.initdb, args, options, lifeline);
+    if (failure !== '') throw initFailed(failure, output);
   } finally {
     await rm(secretFolder, { recursive: true, force: true });
   }
 }
 
-async function runToEnd(
-  program: string,
-  args: readonly string[],
-  options: ReturnType<typeof programOptions>,
-  lifeline: Lifeline,
-): Promise<void> {
-  const child = spawn(program, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
-  const { pid } = child;
-  if (pid !== undefined) lifeline.watch(pid, { signal: 'SIGKILL', graceMs: 0, group: true });
-  let output = '';
-  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  const ended = await new Promise<string>((resolve) => {
-    child.on('error', (error) => resolve(error.message));
-    child.on('close', (code, signal) => resolve(code === 0 ? '' : `ended with ${code ?? signal}`));
-  });
-  if (pid !== undefined) lifeline.forget(pid);
-  if (ended !== '') throw initFailed(ended, output);
+/** The same collation on every machine, whatever its locale. The built-in provider knows letters beyond ASCII as well. */
+function locale(version: PostgresVersion): string[] {
+  if (version < 17) return ['--locale=C'];
+  return ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
 }
 
 function initFailed(ended: string, output: string): TestingError {

@@ -6,6 +6,7 @@ import { CLUSTER_USER, openCluster, readSecrets, writeSecrets, type Cluster } fr
 import { choosePort } from '../process/choose-port.js';
 import { Lifeline } from '../process/lifeline.js';
 import type { PostgresServer, RestartMode } from './postgres-server.js';
+import { chooseVersion, type PostgresVersion } from './postgres-version.js';
 import { clearStaleServer } from './postmaster-file.js';
 import { ServerExitError, ServerProcess } from '../process/server-process.js';
 import { refuseReserved, serverSettings } from './server-settings.js';
@@ -14,6 +15,8 @@ import { newTemporaryPath, unprivilegedUser } from './unprivileged-user.js';
 
 /** Options of an embedded server. */
 export interface StartPostgresOptions {
+  /** Major version. Default: `WAYBILL_POSTGRES`, else 18. npm fetches another than 18 the first time that it is used. */
+  readonly version?: PostgresVersion;
   /** Folder that keeps the data, the log and the password. Default: a temporary one, removed on `stop`. */
   readonly dataDir?: string;
   /** Port of 127.0.0.1; if it is taken, another is chosen. Default 0: the last one of `dataDir`, else any. */
@@ -38,13 +41,14 @@ const RETRY_MS = 50;
 const PORT_ATTEMPTS = 10;
 
 /**
- * Starts a PostgreSQL 18 from the npm platform packages on 127.0.0.1, as any user, root included.
- * @throws TestingError PLATFORM_UNSUPPORTED, BINARIES_UNUSABLE, DATA_DIRECTORY_UNUSABLE, DATA_DIRECTORY_IN_USE,
- *   SETTING_RESERVED, SERVER_START_FAILED
+ * Starts a PostgreSQL from the npm platform packages on 127.0.0.1, as any user, root included.
+ * @throws TestingError VERSION_UNKNOWN, PLATFORM_UNSUPPORTED, BINARIES_UNAVAILABLE, BINARIES_UNUSABLE,
+ *   DATA_DIRECTORY_UNUSABLE, DATA_DIRECTORY_IN_USE, SETTING_RESERVED, SERVER_START_FAILED
  */
 export async function startPostgres(options: StartPostgresOptions = {}): Promise<EmbeddedPostgres> {
   refuseReserved(options.settings ?? {});
-  const server = new EmbeddedServer(options, await chooseFolder(options.dataDir));
+  const version = chooseVersion(options.version);
+  const server = new EmbeddedServer({ ...options, version }, await chooseFolder(options.dataDir));
   await server.start();
   return server;
 }
@@ -71,7 +75,7 @@ class EmbeddedServer implements EmbeddedPostgres {
   private queue: Promise<void> = Promise.resolve();
 
   constructor(
-    private readonly options: StartPostgresOptions,
+    private readonly options: StartPostgresOptions & { readonly version: PostgresVersion },
     folder: string,
   ) {
     this.dataDir = folder;
@@ -142,7 +146,7 @@ class EmbeddedServer implements EmbeddedPostgres {
       await mkdir(this.dataDir, { mode: 0o700 });
       if (unprivilegedUser() !== undefined) await chmod(this.dataDir, 0o755);
     }
-    return openCluster(this.dataDir, this.temporary, lifeline);
+    return openCluster(this.dataDir, this.options.version, this.temporary, lifeline);
   }
 
   private async launch(cluster: Cluster, lifeline: Lifeline): Promise<void> {

