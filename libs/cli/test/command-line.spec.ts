@@ -54,7 +54,7 @@ describe('the command', () => {
     writeFileSync(join(folder, '.env'), `${before}DATABASE_URL=${database.connectionString}\r\n`);
     const { code, stdout, stderr } = await waybill('status');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toContain('0001-log');
+    expect(stdout).toContain('0001-acl');
     rmSync(join(folder, '.env'));
   });
 

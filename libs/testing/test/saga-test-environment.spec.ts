@@ -302,9 +302,9 @@ describe('an environment', () => {
   test('knows every time that Waybill stores, and which of them cause something when they come', async () => {
     const rows = await query<{ name: string }>(
       env.connectionString,
-      `select c.table_name || '.' || c.column_name as name from information_schema.columns c
-        where c.table_schema = 'waybill' and c.data_type = 'timestamp with time zone'
-          and not exists (select from pg_inherits i where i.inhrelid = format('waybill.%I', c.table_name)::regclass)
+      `select distinct c.table_name || '.' || c.column_name as name from information_schema.columns c
+        where c.table_schema in ('waybill', 'waybill_bus') and c.data_type = 'timestamp with time zone'
+          and not exists (select from pg_inherits i where i.inhrelid = format('%I.%I', c.table_schema, c.table_name)::regclass)
         order by 1`,
     );
     const known = [...FALLS_DUE, ...ENDS_A_LEASE, ...IS_KEPT].toSorted();

@@ -1,6 +1,5 @@
 import type { PgDatabase } from '@waybill/kernel';
 import { renderSql } from '@waybill/kernel/internal';
-import pg from 'pg';
 
 /** `application_name` of the kit's own sessions. */
 export const KIT_NAME = 'waybill testing';
@@ -34,19 +33,21 @@ export async function lookAt(database: PgDatabase): Promise<UnderWay> {
 
 /** Makes the owners of partitions with a due message read their rows again: for them time has not passed. */
 export async function hurryParked(database: PgDatabase, channel: string): Promise<void> {
-  const schema = pg.escapeIdentifier(database.schema);
-  await database.pool.query(
-    `with hurried as (
-       update ${schema}.progress_owner o set owner_epoch = o.owner_epoch + 1
-        where exists (select from ${schema}.parked_message m
-                       where m.group_id = o.group_id and m.partition_id = o.partition_id
-                         and m.due_at <= (select clock_timestamp()))
-       returning o.partition_id
-     )
-     select pg_notify($1, 'group waybill-testing') from (select from hurried limit 1) h`,
-    [channel],
-  );
+  await database.pool.query(renderSql(HURRY, database.schema), [channel]);
 }
+
+/** A new grant: the member takes the partition again, and reads its parked messages. */
+const HURRY = `
+  with hurried as (
+    update :bus.partition_owner o set owner_epoch = o.owner_epoch + 1
+      from :bus.consumer_group g, :schema.consumer_group own
+     where g.id = o.group_id and own.name = g.name
+       and exists (select from :schema.parked_message m
+                    where m.group_id = own.id and m.partition_id = o.partition_id
+                      and m.due_at <= (select clock_timestamp()))
+    returning o.partition_id
+  )
+  select pg_notify($1, 'group waybill-testing') from (select from hurried limit 1) h`;
 
 const OPEN = `
   select format('a transaction of %s is open: %s', coalesce(nullif(a.application_name, ''), 'an unnamed client'),
