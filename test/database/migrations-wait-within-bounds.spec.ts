@@ -59,7 +59,7 @@ describe('a migrator', () => {
 
   describe('that needs a lock held by another session', () => {
     beforeEach(async () => {
-      await migrate({ ...database, participant: true });
+      await migrate({ ...database, part: 'service' });
       await other.query('begin; lock table waybill.migration in share mode');
     });
 

@@ -141,7 +141,7 @@ describe('semantic locks', () => {
     const { connectionString, drop } = await testDatabase('participant');
     const own = new PgDatabase({ connectionString });
     try {
-      await migrate({ connectionString, participant: true });
+      await migrate({ connectionString, part: 'service' });
       const [first, second] = [newId(), newId()];
       const take = (sagaId: string) => floor.locks.hold(own.session, { sagaId, branch: '01' }, 'till');
       await take(first);
@@ -154,7 +154,7 @@ describe('semantic locks', () => {
         code: 'CONFIGURATION_INVALID',
       });
       const { rows } = await own.pool.query(
-        'select stated_by, actor = session_user as own from waybill.participant_action',
+        'select stated_by, actor = session_user as own from waybill.operator_action',
       );
       expect(rows).toEqual([{ stated_by: 'ada', own: true }]);
     } finally {

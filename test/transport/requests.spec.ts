@@ -230,15 +230,14 @@ describe('a stream', () => {
   });
 });
 
-test('a handler in another database replies with values and rejections, and takes effect', async () => {
+test('a service with a database of its own replies with values and rejections, and takes effect', async () => {
   const own = await testDatabase('shelf');
   const pool = new pg.Pool({ connectionString: own.connectionString });
-  await migrate({ connectionString: own.connectionString });
+  await migrate({ connectionString: own.connectionString, part: 'service' });
   await pool.query('create table effect (consumer text, attempt int)');
   const service = await serve([Shelf], {
     database: { connectionString: own.connectionString },
     bus: { connectionString: apps.fixture.url },
-    relay: false,
   });
   const asker = await apps.start('asker', []);
   const values = lastValueFrom(send(asker, 'many', 'retried').pipe(toArray()));
