@@ -6,6 +6,7 @@ beforeEach(async () => {
   fixture = await Fixture.create();
   await fixture.database.pool.query(`
     insert into waybill.consumer_group (name) values ('buyers');
+    insert into waybill_bus.consumer_group (name) values ('buyers');
     insert into waybill.dead_letter (group_id, partition_id, log_offset, bucket_seq, topic, partition_number, handler,
                                      headers, timestamp_ms, reason, error_class, error_message, fingerprint, attempts,
                                      first_failed_at, last_failed_at)

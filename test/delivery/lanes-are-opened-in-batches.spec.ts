@@ -84,7 +84,7 @@ describe('lanes that are opened together', () => {
     await untilBegun(16 + 320);
     const forMany = many.sent();
     // A second more or less adds a heartbeat and a poll for topics and redrives.
-    expect(forFew).toBeLessThan(40);
+    expect(forFew).toBeLessThan(50);
     expect(forMany).toBeLessThan(forFew + 25);
 
     // They are closed together as well.
@@ -134,7 +134,7 @@ describe('lanes that are opened together', () => {
     expect(await begun()).toBe(0);
     // A lane that may have been written before raises its epoch first, and a delivery that is just ending delays that.
     await fixture.transaction(async (client) => {
-      await client.query('select from waybill_bus.partition_owner where partition_id = $1 for share', [held]);
+      await client.query('select from waybill.progress_owner where partition_id = $1 for share', [held]);
       await pool.query('drop trigger refuse on waybill.consumer_position');
       await refuse(`new.partition_id = ${refused}`);
       await untilBegun(14);

@@ -9,6 +9,9 @@ import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
 
 /** What a consumer writes under its fence, by a part of the statement's text. */
 const WRITES = [
+  'progress_take(',
+  'progress_retake(',
+  'update "waybill".progress_owner',
   'advance(',
   'advance_all(',
   'fence(',

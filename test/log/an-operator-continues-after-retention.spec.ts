@@ -58,7 +58,7 @@ test('a group whose records retention has removed continues where the operator s
     });
     await consumer.stop();
   }
-  await fixture.database.pool.query('update waybill.topic set retention_ms = 1');
+  await fixture.database.pool.query('update waybill_bus.topic set retention_ms = 1');
   const retention = new LogRetention(fixture.database, { bucketMs: 1 });
   await publish(3);
   await waitUntil(

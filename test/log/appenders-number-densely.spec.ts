@@ -1,8 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { bindStatement, isWaybillError } from '@waybill/kernel';
 import { LogAppender, type ReadyBatch, RecordBatchBuilder } from '@waybill/log';
 import { appendCall } from '@waybill/log/postgres/internal';
-import { relayAdvance } from '../../libs/outbox/src/statements.generated.js';
+import { relayIntend } from '../../libs/outbox/src/statements.generated.js';
 import { faultsOf, Fixture, upTo } from '../support/fixture.js';
 import { startProgram, stopProgram } from '../support/programs.js';
 
@@ -46,10 +47,11 @@ describe('the log', () => {
     await fixture.database.withConnection(async (connection) => {
       const [partitionId] = (await fixture.topics.get('orders')).partitionIds;
       const append = appendCall([batchOf(partitionId as number, 1)], -1, 'all');
-      // Another relay's cursor: this append is refused, and everything in its transaction is rolled back.
-      const advance = bindStatement(relayAdvance, -1, '1:1:', null, null, null);
+      // After a pass that another relay has made: this is refused, and everything in its transaction is rolled back.
+      const token = randomUUID();
+      const intend = bindStatement(relayIntend, -1, token, token, '1:1:', '1:1:', 0, 0, 0, 0, [], 0);
       await expect(
-        connection.runBatch([append, advance], { begin: true, commit: true }),
+        connection.runBatch([append, intend], { begin: true, commit: true }),
       ).rejects.toMatchObject({ code: 'FENCED' });
       await connection.rollback();
       await connection.runBatch([append], { begin: true, commit: true });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { type StoredProgress } from '@waybill/consumer';
+import { ProgressRetention, type StoredProgress } from '@waybill/consumer';
 import { LogRetention, PostgresLogEngine } from '@waybill/log/postgres';
 import { loadProgress } from '@waybill/consumer/internal';
 import { OutboxRetention } from '@waybill/outbox';
@@ -54,7 +54,7 @@ describe('the rings', () => {
   });
 
   test('a bucket of the log is emptied after its retention; offsets continue, and a group that lost records reports it', async () => {
-    await fixture.database.pool.query('update waybill.topic set retention_ms = 1');
+    await fixture.database.pool.query('update waybill_bus.topic set retention_ms = 1');
     await fixture.publish(1);
     await fixture.publish(2);
     await fixture.moveAll();
@@ -117,7 +117,7 @@ describe('the rings', () => {
        select $1, $2, $3, o, 1 from generate_series(90, 110) o`,
       [slot, groupId, partitionId],
     );
-    await new LogRetention(database).runOnce();
+    await new ProgressRetention(database).runOnce();
     expect(await fixture.value('select count(*)::int from waybill.consumer_position')).toBe(1);
     const load = async (): Promise<StoredProgress | undefined> =>
       (await loadProgress(database.session, groupId, [partitionId])).get(partitionId);
@@ -130,7 +130,7 @@ describe('the rings', () => {
        values ($1, $2, $3, 1, 7, 7)`,
       [slot, groupId, partitionId],
     );
-    await new LogRetention(database).runOnce();
+    await new ProgressRetention(database).runOnce();
     expect(await load()).toMatchObject({ position: 7, inFlightEnd: 7 });
   });
 });

@@ -56,18 +56,34 @@ interface Ring {
 }
 
 const LONG_AGO = `now() - interval '300 days'`;
+const OLD_DAY = '((floor(extract(epoch from clock_timestamp()) / 86400)::bigint + 1) % 8)::smallint';
 const OLD_GID = `'00000000-0000-7000-8000-000000000000'`;
 const ring = (name: string, ring: Omit<Ring, 'name'>): Ring => ({ name, ...ring });
 
 const RINGS: readonly Ring[] = [
-  ring("the relay's cursors", {
+  ring("the relay's passes", {
     due: async (pool) => {
-      await insertRow(pool, 'relay_cursor', { slot: 1, seq: -1 });
-      await insertRow(pool, 'relay_cursor', { slot: 0, seq: 9_999 });
+      await insertRow(pool, 'relay_intent', { slot: 1, n: -1, confirmed_n: -1 });
+      await insertRow(pool, 'relay_intent', { slot: 0, n: 9_999, confirmed_n: 9_999 });
     },
-    needed: (client) => insertRow(client, 'relay_cursor', { slot: 1, seq: 10_000 }),
-    empty: 'select waybill.relay_cursor_recycle()',
-    count: 'select count(*)::int from waybill.relay_cursor where seq = 10000',
+    needed: (client) => insertRow(client, 'relay_intent', { slot: 1, n: 10_000, confirmed_n: 9_999 }),
+    empty: 'select waybill.relay_intent_recycle()',
+    count: 'select count(*)::int from waybill.relay_intent where n = 10000',
+  }),
+  ring('the passes that the log holds', {
+    due: (pool) =>
+      pool.query(
+        `with s as (insert into waybill_bus.source (service_id) values (gen_random_uuid()) returning id)
+         insert into waybill_bus.log_source (slot, source_id, n, token, partition_ids, base_offsets, last_offsets)
+         select ${OLD_DAY}, id, 1, gen_random_uuid(), '{}', '{}', '{}' from s`,
+      ),
+    needed: (client) =>
+      client.query(
+        `insert into waybill_bus.log_source (slot, source_id, n, token, partition_ids, base_offsets, last_offsets)
+         select ${OLD_DAY}, id, 2, gen_random_uuid(), '{}', '{}', '{}' from waybill_bus.source`,
+      ),
+    empty: 'select waybill_bus.log_source_recycle()',
+    count: 'select count(*)::int from waybill_bus.log_source where n = 2',
   }),
   ring('the outbox', {
     due: async (pool) => {
@@ -92,12 +108,6 @@ const RINGS: readonly Ring[] = [
     empty: `select waybill.consumer_recycle(((floor(extract(epoch from clock_timestamp()) / 3600)::bigint + 1) % 4)::int)`,
     count: `select (select count(*) from waybill.consumer_position where position = 7)::int
                    * (select count(*) from waybill.delivery_mark where log_offset = 9)::int`,
-  }),
-  ring('the inbox', {
-    due: (pool) => insertRow(pool, 'inbox', { slot: 2, bucket_seq: 1 }),
-    needed: (client) => insertRow(client, 'inbox', { slot: 2, bucket_seq: 100, log_offset: 2 }),
-    empty: 'select waybill.inbox_empty_slot(2, 50)',
-    count: 'select count(*)::int from waybill.inbox where bucket_seq = 100',
   }),
   ring('near timers', {
     due: async (pool) => {
@@ -180,10 +190,10 @@ describe.each(RINGS)('the ring of $name', ({ due, needed, empty, count }) => {
     try {
       const { rows } = await emptier.query<{ pid: number }>('select pg_backend_pid() as pid');
       // It waits 50 ms for its lock, which is too short on a busy machine.
-      const [, name = ''] = /waybill\.(\w+)\(/.exec(empty) ?? [];
+      const [, schema = '', name = ''] = /(waybill\w*)\.(\w+)\(/.exec(empty) ?? [];
       const signature = await fixture.value<string>(
-        `select oid::regprocedure::text from pg_proc where proname = $1 and pronamespace = 'waybill'::regnamespace`,
-        [name],
+        `select oid::regprocedure::text from pg_proc where proname = $1 and pronamespace = $2::regnamespace`,
+        [name, schema],
       );
       await pool.query(`alter function ${signature} set lock_timeout = '30s'`);
       await writer.query('begin');
@@ -253,7 +263,7 @@ describe('the log, after a new bucket has begun', () => {
 
   test('is never read with a gap, even with a map that is a full ring old', async () => {
     const [partitionId] = (await fixture.topics.get('orders')).partitionIds as [number];
-    await fixture.database.pool.query('update waybill.topic set retention_ms = 1');
+    await fixture.database.pool.query('update waybill_bus.topic set retention_ms = 1');
     const reader = new PostgresLogEngine(fixture.database);
     const retention = new LogRetention(fixture.database, { bucketMs: 1 });
     await fixture.publish(0);

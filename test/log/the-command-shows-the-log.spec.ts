@@ -101,13 +101,13 @@ test.each([
   });
 });
 
-test('adopting a database of another cluster: without --yes only prints what it would do', async () => {
-  const before = await fixture.value('select count(*)::int from waybill.relay_cursor');
-  expect(await waybill('relay', 'adopt')).toMatch(/would start over.*use --yes\n$/);
-  expect(await fixture.value('select count(*)::int from waybill.relay_cursor')).toBe(before);
+test('reconciling a database that went back: without --yes only prints what it would do', async () => {
+  const before = await fixture.value('select count(*)::int from waybill.relay_intent');
+  expect(await waybill('relay', 'reconcile')).toMatch(/would start over.*use --yes\n$/);
+  expect(await fixture.value('select count(*)::int from waybill.relay_intent')).toBe(before);
 });
 
 test('the migrations, as text and as JSON', async () => {
-  expect(await waybill('status')).toMatch(/^APPLIED +MIGRATION\n\d{4}-\S+ +0001-log\n/);
-  expect((await json('status'))[0]).toMatchObject({ number: 1, name: '0001-log' });
+  expect(await waybill('status')).toMatch(/^APPLIED +MIGRATION\n\d{4}-\S+ +0001-acl\n/);
+  expect((await json('status'))[0]).toMatchObject({ number: 1, name: '0001-acl' });
 });

@@ -7,16 +7,16 @@ import { PostgresLogEngine } from '@waybill/log/postgres';
 
 const {
   url,
-  handlerUrl = url,
+  busUrl = url,
   group = 'test',
   topics: names = ['orders'],
   subscription = {},
   options = {},
 } = JSON.parse(process.argv[2]);
-const bus = new PgDatabase({ connectionString: url });
-const handlers = new PgDatabase({ connectionString: handlerUrl });
+const database = new PgDatabase({ connectionString: url });
+const bus = busUrl === url ? database : new PgDatabase({ connectionString: busUrl });
 const logger = { debug() {}, info: console.log, warn: console.log, error: console.log };
-const log = new PostgresLogEngine(bus, { logger });
+const log = new PostgresLogEngine(bus, { logger, service: database });
 const { signals } = log;
 
 async function handle({ topic, partition, offset, key, messageId, attempt, payload, transaction }) {
@@ -39,8 +39,8 @@ const consumer = new Consumer(
   {
     group,
     subscriptions: names.map((name) => resolveSubscription(name, handle, subscription)),
-    database: bus,
-    transactions: new PgTransactionRunner(handlers),
+    database,
+    transactions: new PgTransactionRunner(database),
     log,
     logger,
   },
@@ -49,7 +49,8 @@ const consumer = new Consumer(
 process.on('SIGTERM', async () => {
   await consumer.stop();
   await signals.stop();
-  await Promise.all([bus.close(), handlers.close()]);
+  await database.close();
+  if (bus !== database) await bus.close();
 });
 signals.start();
 await consumer.start();

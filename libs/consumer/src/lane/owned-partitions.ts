@@ -119,18 +119,31 @@ export class OwnedPartitions {
     return ready;
   }
 
+  /**
+   * Starts over with a partition that another member or an operator has taken since, although this process still has its
+   * grant: it is taken by that next, if it still holds.
+   */
+  #forget(partition: OwnedPartition): void {
+    const { grant, openAt } = partition;
+    if (this.#partitions.get(grant.partitionId) !== partition) return;
+    this.#partitions.set(grant.partitionId, { ...newlyOwned(grant), openAt });
+  }
+
   async #withOwnership(
     partitions: readonly OwnedPartition[],
-    take: () => Promise<ReadonlyMap<number, Ownership>>,
+    take: () => Promise<ReadonlyMap<number, Ownership | undefined>>,
   ): Promise<OwnedPartition[]> {
     if (partitions.length === 0) return [];
     try {
       const taken = await take();
       return partitions.filter((partition) => {
-        const ownership = taken.get(partition.grant.partitionId);
-        // Another member has it, as the next heartbeat will report, or a delivery's transaction has not ended yet.
-        if (ownership === undefined) this.#later(partition, SOON_MS);
-        else partition.ownership = ownership;
+        const { partitionId } = partition.grant;
+        const ownership = taken.get(partitionId);
+        if (ownership === undefined) {
+          // Another member has it, as the next heartbeat will report, or a delivery's transaction has not ended yet.
+          this.#later(partition, SOON_MS);
+          if (partition.ownership !== undefined && !taken.has(partitionId)) this.#forget(partition);
+        } else partition.ownership = ownership;
         return ownership !== undefined;
       });
     } catch (error) {

@@ -57,19 +57,22 @@ export class ProgressOwners {
   /**
    * Takes partitions again that this process has taken: a transaction begun under an old epoch has been committed when
    * this returns, or never will be. Waits for no locks.
-   * @returns the new ownerships, except of those of other owners and those in which a delivery is being committed
+   * @returns the new ownerships; undefined for partitions in which a delivery is being committed; those are absent that
+   *   another member or an operator has taken since
    */
-  async reclaim(ownerships: readonly Ownership[]): Promise<ReadonlyMap<number, Ownership>> {
+  async reclaim(ownerships: readonly Ownership[]): Promise<ReadonlyMap<number, Ownership | undefined>> {
     const rows = await this.dependencies.database.session.run(
       reclaimProgress,
       this.dependencies.groupId(),
       ownerships.map(({ partitionId }) => partitionId),
       ownerships.map(({ ownerEpoch }) => ownerEpoch),
     );
-    const reclaimed = new Map<number, Ownership>();
-    for (const { partitionId, ownerEpoch } of rows)
-      if (ownerEpoch !== null) reclaimed.set(partitionId, { partitionId, ownerEpoch });
-    return reclaimed;
+    return new Map(
+      rows.map(({ partitionId, ownerEpoch }) => [
+        partitionId,
+        ownerEpoch === null ? undefined : { partitionId, ownerEpoch },
+      ]),
+    );
   }
 
   #take(grants: readonly Grant[]): BoundStatement {

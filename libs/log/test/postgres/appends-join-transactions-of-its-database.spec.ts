@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type BoundStatement, PgDatabase } from '@waybill/kernel';
 import { RecordBatchBuilder } from '@waybill/log';
-import { appendWithin } from '@waybill/log/internal';
 import { PostgresLogEngine } from '@waybill/log/postgres';
 import { migrate } from '@waybill/schema';
 import { type TestDatabase, testDatabase } from '@waybill/testing';
@@ -33,7 +32,9 @@ function append(): BoundStatement {
     baseSequence: -1,
     data: builder.build(),
   };
-  return appendWithin(log, database, 'The test')([batch]);
+  const statement = log.appendWithin(database);
+  if (statement === undefined) throw new Error('the log is not in the database');
+  return statement([batch]);
 }
 
 const endOffset = async (): Promise<number | undefined> =>
@@ -53,11 +54,9 @@ test('an append takes effect with the transaction that it is part of', async () 
   expect(await endOffset()).toBe(before + 1);
 });
 
-test('transactions of another database are refused', async () => {
+test('no transaction of another database appends, or hands over', async () => {
   const other = new PgDatabase({ connectionString: created.connectionString });
   expect(log.appendWithin(other)).toBeUndefined();
-  expect(() => appendWithin(log, other, 'The test')).toThrow(
-    expect.objectContaining({ code: 'CONFIGURATION_INVALID', message: expect.stringContaining('The test') }),
-  );
+  expect(log.handOverWithin(other)).toBeUndefined();
   await other.close();
 });

@@ -1,0 +1,187 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
+import { PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
+import { groupLag, PostgresLogEngine } from '@waybill/log/postgres';
+import { waitUntil } from '@waybill/testing';
+import type pg from 'pg';
+import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
+import { upTo } from '../support/fixture.js';
+import { drain, OwnService, TestBus } from '../support/own-databases.js';
+import { startProgram, stopProgram } from '../support/programs.js';
+
+let bus: TestBus;
+let publisher: OwnService;
+let service: OwnService;
+const ends: (() => Promise<unknown>)[] = [];
+
+beforeEach(async () => {
+  bus = await TestBus.create({ orders: { partitions: 2 } });
+  publisher = await OwnService.create(bus);
+  service = await OwnService.create(bus);
+  await service.database.pool.query(
+    `create table effect (id bigint generated always as identity, consumer text, topic text, partition int, log_offset bigint,
+                          key text, message_id text, n int, attempt int, pid int)`,
+  );
+});
+afterEach(async () => {
+  for (const end of ends.splice(0).toReversed()) await end();
+  await Promise.all([publisher.close(), service.close()]);
+  await bus.close();
+});
+
+async function publish(numbers: readonly number[], keys = 30): Promise<void> {
+  await publisher.transaction(async (client) => {
+    for (const n of numbers)
+      await publisher.outbox.publish(client, { topic: 'orders', key: `key-${n % keys}`, payload: { n } });
+  });
+  await drain(publisher.relay());
+}
+
+const effects = async (): Promise<number[]> =>
+  (await service.database.pool.query<{ n: number }>('select n from effect order by n')).rows.map(
+    ({ n }) => n,
+  );
+
+const storedPositions = (): Promise<number> =>
+  service.value(
+    `select coalesce(sum(p.position), 0)::int from (select distinct on (partition_id) position from waybill.consumer_position
+      order by partition_id, owner_epoch desc, position desc, id desc) p`,
+  );
+
+/** What a consumer is made of, where a test differs from the ordinary. */
+interface Parts {
+  readonly of?: OwnService;
+  /** The database that handlers write to. */
+  readonly handlers?: PgDatabase;
+  readonly busDatabase?: PgDatabase;
+  readonly handler?: Handler;
+}
+
+function consumerWith({ of = service, handlers = of.database, busDatabase, handler }: Parts = {}): Consumer {
+  const write: Handler = async ({ transaction, payload }) => {
+    const { n } = payload as { n: number };
+    await (transaction as pg.PoolClient).query('insert into effect (n) values ($1)', [n]);
+  };
+  const consumer = new Consumer(
+    {
+      group: 'test',
+      subscriptions: [
+        resolveSubscription('orders', handler ?? write, { concurrency: 'partition', transactionBatch: 1 }),
+      ],
+      database: of.database,
+      transactions: new PgTransactionRunner(handlers) as TransactionRunner,
+      log: busDatabase === undefined ? of.log : new PostgresLogEngine(busDatabase, { service: of.database }),
+    },
+    { leaseMs: 1_500, heartbeatMs: 200, pollMaxMs: 100 },
+  );
+  ends.push(() => consumer.stop());
+  return consumer;
+}
+
+describe.each(['key', 'partition'])('in order %s', (concurrency) => {
+  test('members are killed at any moment and others take over: each message takes effect once', async () => {
+    const settings = {
+      url: service.created.connectionString,
+      busUrl: bus.created.connectionString,
+      subscription: { concurrency },
+      options: { leaseMs: 900, heartbeatMs: 200 },
+    };
+    await publish(upTo(900));
+    for (const part of [150, 400]) {
+      const [victim, other] = await Promise.all([
+        startProgram('consumer', settings),
+        startProgram('consumer', settings),
+      ]);
+      ends.push(() => stopProgram(other));
+      await waitUntil(async () => (await effects()).length > part, {
+        describe: 'it works',
+        intervalMs: 1,
+        timeoutMs: 30_000,
+      });
+      victim.kill('SIGKILL');
+      await victim.exited;
+    }
+    await waitUntil(async () => (await storedPositions()) === 900, {
+      describe: 'all is delivered',
+      timeoutMs: 60_000,
+    });
+    expect(await effects()).toEqual(upTo(900));
+  }, 150_000);
+});
+
+test('handlers that write to another database than that of their progress are refused', async () => {
+  const consumer = consumerWith({ handlers: publisher.database });
+  await expect(consumer.start()).rejects.toMatchObject({ code: 'CONFIGURATION_INVALID' });
+});
+
+test('a member of another service is kept out of the group', async () => {
+  await consumerWith().start();
+  const stranger = consumerWith({ of: publisher });
+  await expect(stranger.start()).rejects.toMatchObject({ code: 'GROUP_SERVICE_MISMATCH' });
+});
+
+test('a database that is older than the last take is noticed: nothing is handled in it', async () => {
+  await publish([1]);
+  const first = consumerWith();
+  await first.start();
+  await waitUntil(async () => (await effects()).length === 1, { describe: 'message 1 is handled' });
+  await first.stop();
+  // As a backup from before that has it.
+  await service.database.pool.query(
+    'delete from waybill.progress_owner; truncate waybill.consumer_position, waybill.delivery_mark, effect',
+  );
+  const second = consumerWith();
+  await second.start();
+  await waitUntil(() => second.status.failures.length === 2, { describe: 'both partitions fail' });
+  for (const { reason } of second.status.failures) expect(reason).toContain('ProgressWentBackError');
+  expect(await effects()).toEqual([]);
+});
+
+test('the bus shows the lag, by the positions that were reported to it', async () => {
+  await publish(upTo(20));
+  const lag = async (): Promise<number> =>
+    (await groupLag(bus.database.session, 'test')).reduce((sum, each) => sum + each.lag, 0);
+  const consumer = consumerWith();
+  await consumer.start();
+  await waitUntil(async () => (await effects()).length === 20, { describe: 'all are handled' });
+  await waitUntil(async () => (await lag()) === 0, { describe: 'no lag is shown' });
+  await consumer.stop();
+  await publish(upTo(3));
+  expect(await lag()).toBe(3);
+});
+
+test('a member that does not reach the bus finishes what runs after its lease, and begins nothing', async () => {
+  await publish(upTo(10), 1);
+  const proxy = await TcpProxy.start(bus.created.connectionString);
+  const far = new PgDatabase({ connectionString: proxy.url, connectionsMax: 20 });
+  ends.push(async () => {
+    proxy.heal();
+    proxy.cut();
+    await far.close();
+    await proxy.close();
+  });
+  const begun: number[] = [];
+  let finish = (): void => {};
+  const held = new Promise<void>((resolve) => (finish = resolve));
+  const cutOff = consumerWith({
+    busDatabase: far,
+    handler: async ({ transaction, payload }) => {
+      const { n } = payload as { n: number };
+      begun.push(n);
+      await held;
+      await (transaction as pg.PoolClient).query('insert into effect (n) values ($1)', [n]);
+    },
+  });
+  await cutOff.start();
+  await waitUntil(() => begun.length === 1, { describe: 'the first is being handled' });
+  proxy.silence();
+  await waitUntil(() => cutOff.status.leaseLapsed, { describe: 'its lease is over' });
+  finish();
+  await waitUntil(async () => (await effects()).length === 1, { describe: 'the first takes effect' });
+  await consumerWith().start();
+  await waitUntil(async () => (await effects()).length >= 10, {
+    describe: 'another member handles the rest',
+  });
+  expect(begun).toEqual([0]);
+  expect(await effects()).toEqual(upTo(10));
+});
