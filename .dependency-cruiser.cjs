@@ -39,9 +39,9 @@ for (const layer of layers) {
  */
 const rooms = {
   kernel: ['errors', 'loop', 'sql', 'pg'],
-  log: ['record', 'cipher', 'signal', 'append', 'read', 'group'],
+  log: ['record', 'cipher', 'engine', 'append', 'postgres'],
   outbox: ['transactions', 'contract', 'publish', 'relay', 'quarantine'],
-  consumer: ['record', 'policy', 'reply', 'handler', 'delivery', 'retry', 'parked', 'lane'],
+  consumer: ['record', 'policy', 'reply', 'handler', 'progress', 'delivery', 'retry', 'parked', 'lane'],
   saga: [
     'errors',
     'definition',
@@ -139,16 +139,30 @@ module.exports = {
       comment: 'a library is imported by its package name, never by a path into it',
       from: { path: '^(libs/([^/]+)|src|bench)/' },
       to: {
-        path: '^libs/([^/]+)/src/(?!(saga/)?index\\.ts$|internal\\.ts$)',
+        path: '^libs/([^/]+)/src/(?!((saga|postgres|log-engine)/)?index\\.ts$|(postgres/)?internal\\.ts$)',
         pathNot: '^libs/$2/',
       },
+    },
+    {
+      name: 'the-log-is-a-port',
+      severity: 'error',
+      comment:
+        'what is above the log is given a LogEngine; only set-ups construct the PostgreSQL engine, and figures for ' +
+        'operators read its tables',
+      from: {
+        path: '^(libs|src)/',
+        pathNot:
+          '^libs/log/src/postgres/|^libs/[^/]+/test/|^libs/cli/src/|^src/database/|' +
+          '^libs/nestjs/src/(instance/waybill|options/waybill-options|observability/database-metrics|discovery/subscriber-watch)\\.ts$',
+      },
+      to: { path: '^libs/log/src/postgres/' },
     },
     {
       name: 'internal-is-for-our-packages',
       severity: 'error',
       comment: 'the sample shop uses only what users can use',
       from: { path: '^src/' },
-      to: { path: '^libs/[^/]+/src/internal\\.ts$' },
+      to: { path: '^libs/[^/]+/src/(postgres/)?internal\\.ts$' },
     },
     {
       name: 'libraries-know-no-application',
@@ -166,8 +180,9 @@ module.exports = {
     {
       name: 'testing-knows-kernel-and-schema-only',
       severity: 'error',
-      comment: 'saga scenarios are a separate part, imported by its own name',
-      from: { path: '^libs/testing/src/(?!saga/)' },
+      comment:
+        'saga scenarios, and what an engine of the log must do, are separate parts, imported by their own names',
+      from: { path: '^libs/testing/src/(?!saga/|log-engine/)' },
       to: { path: '^libs/(?!testing/|kernel/|schema/)' },
     },
   ],

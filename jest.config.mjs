@@ -29,7 +29,8 @@ export default {
     ],
   },
   moduleNameMapper: {
-    '^@waybill/testing/saga$': '<rootDir>/libs/testing/src/saga/index.ts',
+    '^@waybill/([a-z-]+)/(postgres|log-engine|saga)$': '<rootDir>/libs/$1/src/$2/index.ts',
+    '^@waybill/log/postgres/internal$': '<rootDir>/libs/log/src/postgres/internal.ts',
     '^@waybill/([a-z-]+)/internal$': '<rootDir>/libs/$1/src/internal.ts',
     '^@waybill/([a-z-]+)$': '<rootDir>/libs/$1/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',

@@ -9,13 +9,13 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const folder = join(root, 'api');
 const check = process.argv.includes('--check');
 
-/** Entry points by the name of their file in api/. `./internal`, which only our own packages import, is not public. */
+/** Entry points by the name of their file in api/. What only our own packages import, `./internal`, is not public. */
 function entryPoints() {
   const found = new Map();
   for (const library of readdirSync(join(root, 'libs'))) {
     const manifest = JSON.parse(readFileSync(join(root, 'libs', library, 'package.json'), 'utf8'));
     for (const [entry, target] of Object.entries(manifest.exports)) {
-      if (entry === './internal' || typeof target === 'string') continue;
+      if (entry.endsWith('/internal') || typeof target === 'string') continue;
       const source = target.types.replace('./dist/', './src/').replace('.d.ts', '.ts');
       found.set(`${library}${entry.slice(1).replace('/', '-')}`, join(root, 'libs', library, source));
     }

@@ -1,5 +1,5 @@
 // Turns the .sql files of the libraries into typed modules: libs/*/sql/**/*.sql into src/statements.generated.ts,
-// libs/schema/migrations/*.sql each into src/migrations/*.generated.ts, with a list of them. With --check it writes
+// libs/schema/migrations/**/*.sql each into src/migrations/**/*.generated.ts, with a list of them. With --check it writes
 // nothing and fails when a generated file is stale. Plain Node, so that it runs before anything is built.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -99,30 +99,46 @@ function statementsModule(folder) {
   return `// Made by scripts/build-sql.mjs from ../sql; do not edit.\nimport { statement } from '@waybill/kernel/internal';\n\n${parts.join('\n')}`;
 }
 
-function migrationModule(file) {
+/** The chain of each part of the schema: its own files, after those that both parts begin with. */
+const PARTS = ['service', 'bus'];
+
+const migrationId = (part, name) => camel(`${part}-migration-${name.slice(0, 4)}`);
+
+function migrationModule(part, file) {
   const sql = readFileSync(file, 'utf8');
   const name = basename(file, '.sql');
   const number = Number(name.slice(0, 4));
   const checksum = createHash('sha256').update(sql).digest('hex');
   const breaking = sql.startsWith('--! breaking');
-  return `// Made by scripts/build-sql.mjs from ../../migrations; do not edit.\nimport type { Migration } from '../migration.js';\n\nexport const migration${name.slice(0, 4)}: Migration = {\n  number: ${number},\n  name: '${name}',\n  breaking: ${breaking},\n  checksum: '${checksum}',\n  sql: ${literal(sql)},\n};\n`;
+  return `// Made by scripts/build-sql.mjs from ../../../migrations; do not edit.\nimport type { Migration } from '../../migration.js';\n\nexport const ${migrationId(part, name)}: Migration = {\n  number: ${number},\n  name: '${name}',\n  breaking: ${breaking},\n  checksum: '${checksum}',\n  sql: ${literal(sql)},\n};\n`;
 }
 
 function migrationList(names) {
-  const imports = names.map(
-    (name) => `import { migration${name.slice(0, 4)} } from './migrations/${name}.generated.js';\n`,
+  const imports = Object.entries(names).flatMap(([part, list]) =>
+    list.map(
+      (name) => `import { ${migrationId(part, name)} } from './migrations/${part}/${name}.generated.js';\n`,
+    ),
   );
-  const parts = names.map((name) => `  migration${name.slice(0, 4)},\n`);
-  return `// Made by scripts/build-sql.mjs from ../migrations; do not edit.\nimport type { Migration } from './migration.js';\n${imports.join('')}\nexport const MIGRATIONS: readonly Migration[] = [\n${parts.join('')}];\n`;
+  const chains = PARTS.map((part) => {
+    const links = ['common', part].flatMap((from) =>
+      names[from].map((name) => `  ${migrationId(from, name)},\n`),
+    );
+    return `\nexport const ${part.toUpperCase()}_MIGRATIONS: readonly Migration[] = [\n${links.join('')}];\n`;
+  });
+  return `// Made by scripts/build-sql.mjs from ../migrations; do not edit.\nimport type { Migration } from './migration.js';\n${imports.join('')}${chains.join('')}`;
 }
 
 function writeMigrations(folder, source) {
-  const files = readdirSync(folder)
-    .filter((name) => name.endsWith('.sql'))
-    .sort();
-  const names = files.map((file) => basename(file, '.sql'));
-  for (const name of names)
-    write(join(source, 'migrations', `${name}.generated.ts`), migrationModule(join(folder, `${name}.sql`)));
+  const names = {};
+  for (const part of ['common', ...PARTS]) {
+    const files = readdirSync(join(folder, part)).filter((name) => name.endsWith('.sql'));
+    names[part] = files.sort().map((file) => basename(file, '.sql'));
+    for (const name of names[part])
+      write(
+        join(source, 'migrations', part, `${name}.generated.ts`),
+        migrationModule(part, join(folder, part, `${name}.sql`)),
+      );
+  }
   write(join(source, 'migrations.generated.ts'), migrationList(names));
 }
 

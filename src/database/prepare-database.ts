@@ -1,5 +1,5 @@
 import { PgDatabase } from '@waybill/kernel';
-import { Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { migrate } from '@waybill/schema';
 import pg from 'pg';
 import type { ServiceName } from '../contracts/services.js';
@@ -77,7 +77,7 @@ async function prepare(
 async function createTopics(connectionString: string): Promise<void> {
   const database = new PgDatabase({ connectionString, connectionsMax: 1 });
   try {
-    const topics = new Topics(database.session);
+    const { topics } = new PostgresLogEngine(database);
     for (const [name, settings] of Object.entries(topicSettings())) await topics.create(name, settings);
   } finally {
     await database.close();

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { groupLag } from '@waybill/log';
+import { groupLag } from '@waybill/log/postgres';
 import { type ScriptProcess, waitUntil } from '@waybill/testing';
 import { Fixture, upTo } from '../support/fixture.js';
 import { startProgram, stopProgram } from '../support/programs.js';

@@ -139,10 +139,9 @@ describe('the lent client', () => {
       {
         group: 'test',
         subscriptions: [resolveSubscription('orders', handler, { retry: { maxAttempts: 1 } })],
-        bus: fixture.database,
+        database: fixture.database,
         transactions: new PgTransactionRunner(wide) as TransactionRunner,
-        topics: fixture.topics,
-        signals: fixture.signals,
+        log: fixture.engine,
       },
       { leaseMs: 3_000, heartbeatMs: 200 },
     );
@@ -227,10 +226,9 @@ describe('what a handler has set in its session', () => {
         subscriptions: [
           resolveSubscription('orders', handler, { transactionBatch: 10, concurrency: 'partition' }),
         ],
-        bus: fixture.database,
+        database: fixture.database,
         transactions: new PgTransactionRunner(wide) as TransactionRunner,
-        topics: fixture.topics,
-        signals: fixture.signals,
+        log: fixture.engine,
         onAttemptOutcome: ({ error }) => errors.push(String(error)),
       },
       { leaseMs: 3_000, heartbeatMs: 200 },

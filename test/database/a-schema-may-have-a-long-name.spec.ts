@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { Bell, PgDatabase } from '@waybill/kernel';
-import { decodeBatch, LogReader, LogSignals, Topics } from '@waybill/log';
+import { decodeBatch, type LogEngine } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox, Relay } from '@waybill/outbox';
 import { migrate } from '@waybill/schema';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
@@ -26,13 +27,11 @@ describe('a schema with a name of the maximum length', () => {
   });
 
   /** All relayed messages, after one more pass. */
-  const relayed = async (own: PgDatabase, topics: Topics): Promise<string[]> => {
-    const relay = new Relay({ database: own, topics, signals: new LogSignals(own), bell: new Bell() });
+  const relayed = async (own: PgDatabase, log: LogEngine): Promise<string[]> => {
+    const relay = new Relay({ database: own, log, bell: new Bell() });
     await relay.runOnce();
-    const { partitionIds } = await topics.get('orders');
-    const { batches } = await new LogReader(own, topics).fetch([
-      { partitionId: partitionIds[0] as number, offset: 0 },
-    ]);
+    const { partitionIds } = await log.topics.get('orders');
+    const { batches } = await log.fetch([{ partitionId: partitionIds[0] as number, offset: 0 }]);
     return batches.flatMap(({ data }) => [...decodeBatch(data)].map(({ value }) => String(value)));
   };
 
@@ -40,7 +39,7 @@ describe('a schema with a name of the maximum length', () => {
     const now = Date.now();
     const client = await (schemas[0] as PgDatabase).pool.connect();
     try {
-      for (const own of schemas) await new Topics(own.session).create('orders', { partitions: 1 });
+      for (const own of schemas) await new PostgresLogEngine(own).topics.create('orders', { partitions: 1 });
       for (let slot = 0; slot < 8; slot += 1) {
         jest.spyOn(Date, 'now').mockReturnValue(now + slot * SLOT_MS);
         for (const { schema } of schemas) {
@@ -55,16 +54,16 @@ describe('a schema with a name of the maximum length', () => {
     }
     for (const own of schemas) {
       const expected = Array.from({ length: 8 }, (_, slot) => JSON.stringify({ slot, to: own.schema }));
-      expect(await relayed(own, new Topics(own.session))).toEqual(expected);
+      expect(await relayed(own, new PostgresLogEngine(own))).toEqual(expected);
     }
   });
 
   test('sends its signals to its own processes, and to no other schema', async () => {
     const [own, other] = schemas as [PgDatabase, PgDatabase];
-    const sender = new LogSignals(own);
-    const receiver = new LogSignals(own);
-    const stranger = new LogSignals(other);
-    const friend = new LogSignals(other);
+    const sender = new PostgresLogEngine(own).signals;
+    const receiver = new PostgresLogEngine(own).signals;
+    const stranger = new PostgresLogEngine(other).signals;
+    const friend = new PostgresLogEngine(other).signals;
     const rung = { receiver: 0, stranger: 0, marker: 0 };
     receiver.subscribe(
       'redrive',

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { resolveSubscription } from '@waybill/consumer';
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
-import { LogSignals } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Waybill, WaybillHealthIndicator } from '@waybill/nestjs';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
@@ -77,7 +77,7 @@ describe('a whole service, when every connection goes silent', () => {
 
 test('a listener whose connection goes silent reconnects', async () => {
   const database = new PgDatabase({ connectionString: proxy.url });
-  const signals = new LogSignals(database, { proveMs: 50 });
+  const { signals } = new PostgresLogEngine(database, { proveMs: 50 });
   const heard: string[] = [];
   signals.notes.onNote((note) => heard.push(note));
   signals.start();
@@ -85,7 +85,7 @@ test('a listener whose connection goes silent reconnects', async () => {
     await waitUntil(() => signals.listening, { describe: 'it listens' });
     proxy.silence();
     proxy.heal();
-    const other = new LogSignals(fixture.database);
+    const { signals: other } = new PostgresLogEngine(fixture.database);
     other.start();
     await waitUntil(
       () => {

@@ -36,13 +36,13 @@ test('every function can be created again on tables that have one more column', 
 });
 
 test('a row that cannot be moved is set aside, with its values, and the next one is moved', async () => {
-  const { database, topics, signals } = fixture;
+  const { database, engine: log } = fixture;
   await database.pool.query(
     `insert into waybill.outbox (message_id, topic, key, headers, payload, signature)
      values (gen_random_uuid(), 'nowhere', 'k', '{"a": "b"}', '{"n": -1}', 's')`,
   );
   await fixture.publish(1);
-  const relay = new Relay({ database, topics, signals, bell: new Bell() });
+  const relay = new Relay({ database, log, bell: new Bell() });
   while ((await relay.runOnce()) === 'again');
   const { rows } = await database.pool.query(
     'select topic, key, headers, convert_from(payload, $1) as payload, signature, origin, reason_code as code from waybill.outbox_quarantine',

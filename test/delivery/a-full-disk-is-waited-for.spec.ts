@@ -30,7 +30,7 @@ async function fillDisk(): Promise<() => Promise<unknown>> {
 }
 
 test('deliveries that wait for a full disk continue when there is space again', async () => {
-  const { database, topics, signals } = fixture;
+  const { database, engine: log } = fixture;
   const handled: number[] = [];
   const warnings: string[] = [];
   consumer = new Consumer(
@@ -41,10 +41,9 @@ test('deliveries that wait for a full disk continue when there is space again', 
           handled.push((payload as { n: number }).n);
         }),
       ],
-      bus: database,
+      database,
       transactions: new PgTransactionRunner(database),
-      topics,
-      signals,
+      log,
       logger: { debug() {}, info() {}, error() {}, warn: (line) => void warnings.push(line) },
     },
     { maxConcurrency: CONCURRENCY, pollMaxMs: 50 },

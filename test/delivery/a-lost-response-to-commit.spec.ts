@@ -59,10 +59,9 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
       {
         group: 'test',
         subscriptions: [resolveSubscription('orders', handler, { concurrency, retry, maxProcessingMs })],
-        bus: fixture.database,
+        database: fixture.database,
         transactions: transactions as TransactionRunner,
-        topics: fixture.topics,
-        signals: fixture.signals,
+        log: fixture.engine,
       },
       { leaseMs: 3_000, heartbeatMs: 200 },
     );

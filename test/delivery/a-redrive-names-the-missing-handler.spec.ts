@@ -18,8 +18,8 @@ test('a redrive for a handler that no process has reports that', async () => {
   expect(await fixture.deadLetters.unserved({ topic: 'other' })).toEqual([]);
   const member = (topics: string, lease: string): Promise<unknown> =>
     fixture.database.pool.query(
-      `delete from waybill.group_member;
-       insert into waybill.group_member (group_id, member_id, topics, lease_until)
+      `delete from waybill_bus.group_member;
+       insert into waybill_bus.group_member (group_id, member_id, topics, lease_until)
        values (1, gen_random_uuid(), '${topics}', clock_timestamp() + interval '${lease}')`,
     );
   await member('{orders}', '-1 s');

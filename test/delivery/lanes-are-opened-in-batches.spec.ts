@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { Consumer, resolveSubscription } from '@waybill/consumer';
 import { PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { waitUntil } from '@waybill/testing';
 import { Fixture } from '../support/fixture.js';
 
@@ -48,10 +48,9 @@ describe('lanes that are opened together', () => {
         group,
         subscriptions: [],
         patterns: [{ pattern, subscribe: (topic) => resolveSubscription(topic, handler) }],
-        bus: database,
+        database,
         transactions: new PgTransactionRunner(database) as TransactionRunner,
-        topics: new Topics(database.session),
-        signals: new LogSignals(database),
+        log: new PostgresLogEngine(database),
       },
       { leaseMs: 60_000, heartbeatMs: 10_000, pollMaxMs: 500 },
     );
@@ -92,7 +91,7 @@ describe('lanes that are opened together', () => {
     await many.consumer.stop();
     expect(many.sent() - forMany).toBeLessThan(40);
     const kept = await fixture.value(
-      'select count(*)::int from waybill.partition_owner where owner_id is not null',
+      'select count(*)::int from waybill_bus.partition_owner where owner_id is not null',
     );
     expect(kept).toBe(16);
   }, 120_000);
@@ -135,7 +134,7 @@ describe('lanes that are opened together', () => {
     expect(await begun()).toBe(0);
     // A lane that may have been written before raises its epoch first, and a delivery that is just ending delays that.
     await fixture.transaction(async (client) => {
-      await client.query('select from waybill.partition_owner where partition_id = $1 for share', [held]);
+      await client.query('select from waybill_bus.partition_owner where partition_id = $1 for share', [held]);
       await pool.query('drop trigger refuse on waybill.consumer_position');
       await refuse(`new.partition_id = ${refused}`);
       await untilBegun(14);

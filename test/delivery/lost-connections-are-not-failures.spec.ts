@@ -41,10 +41,9 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     return {
       group: 'test',
       subscriptions: [resolveSubscription('orders', handler, { concurrency, retry, transactionBatch: 3 })],
-      bus: fixture.database,
+      database: fixture.database,
       transactions: new PgTransactionRunner(handlers) as TransactionRunner,
-      topics: fixture.topics,
-      signals: fixture.signals,
+      log: fixture.engine,
     };
   };
   const subscriptions = (

@@ -18,7 +18,7 @@ afterEach(async () => {
 });
 
 test('deliveries that store the position leave their permits to those whose stores come before', async () => {
-  const { database, topics, signals, outbox } = fixture;
+  const { database, engine: log, outbox } = fixture;
   await fixture.transaction((client) =>
     outbox.publishMany(
       client,
@@ -44,10 +44,9 @@ test('deliveries that store the position leave their permits to those whose stor
           { transactionBatch: 1 },
         ),
       ],
-      bus: database,
+      database,
       transactions: new PgTransactionRunner(database),
-      topics,
-      signals,
+      log,
       logger: silentLogger,
     },
     { maxConcurrency: CONCURRENCY },

@@ -63,7 +63,6 @@ const start = async (
     WaybillModule.forRoot({
       database: { connectionString: ledger.url },
       bus: { connectionString: fixture.url },
-      relay: false,
       group: 'payments',
       halfMessages: {
         checkImmunityMs: 0,
@@ -105,6 +104,7 @@ test('a Nest application executes half messages around its own database, and its
     describe: 'it is undecided',
   });
   await waitUntil(async () => (await operations.stats()).open === 1, { describe: 'the other is committed' });
+  await waitUntil(async () => (await fixture.log()).length === 2, { describe: 'both are on the bus' });
   expect(numbersOf(await fixture.log())).toEqual([1, 2]);
   expect(await ledger.done()).toEqual([1]);
   expect((await app.get(WaybillHealthIndicator).isHealthy())['waybill']).toMatchObject({
@@ -130,7 +130,10 @@ test('boot refuses two checks for one topic; without a group nothing is prepared
 });
 
 test('the command lists, shows, commits, rolls back and checks again, and records who decided', async () => {
-  const app = await start([Charges]);
+  const app = await start([Charges], {
+    database: { connectionString: fixture.url },
+    bus: undefined,
+  } as never);
   const halves = app.get(HalfMessages);
   const ids: string[] = [];
   for (const n of [1, 2, 3]) ids.push((await halves.prepare({ topic: 'invoices', payload: { n } })).id);

@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { DatabaseUnavailableError, PgDatabase } from '@waybill/kernel';
-import { LogSignals } from '@waybill/log';
 import { HalfMessageRetention } from '@waybill/half-message';
 import { Timers, TimerService } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
@@ -92,8 +91,8 @@ describe('a half message', () => {
     await floor.halves.commit(id);
     expect((await timers.stats()).pending).toBe(2);
     expect(await timers.cancel({ token: 'later' })).toBe(1);
-    const { database, topics } = fixture;
-    const service = new TimerService({ database, topics, signals: new LogSignals(database) });
+    const { database, engine: log } = fixture;
+    const service = new TimerService({ database, log });
     service.start();
     await waitUntil(async () => (await delivered()).includes(2), {
       describe: 'the delayed one is delivered',

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
 import { PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture, upTo } from '../support/fixture.js';
@@ -61,10 +61,9 @@ describe.each(['key', 'partition'] as const)(
                 transactionBatch: 2,
               }),
             ],
-            bus: database,
+            database,
             transactions: new PgTransactionRunner(database, false) as TransactionRunner,
-            topics: new Topics(database.session),
-            signals: new LogSignals(database),
+            log: new PostgresLogEngine(database),
           },
           { leaseMs: 3_000, heartbeatMs: 200, preparedStatements: false, pollMaxMs: 50 },
         );

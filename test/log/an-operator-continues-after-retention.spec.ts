@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Consumer, resolveSubscription } from '@waybill/consumer';
 import { PgTransactionRunner } from '@waybill/kernel';
-import { groupLag, LogRetention } from '@waybill/log';
+import { groupLag, LogRetention } from '@waybill/log/postgres';
 import { waitUntil } from '@waybill/testing';
 import { Fixture } from '../support/fixture.js';
 
@@ -18,16 +18,15 @@ afterEach(async () => {
 });
 
 async function consume(handled: number[]): Promise<Consumer> {
-  const { database, topics, signals } = fixture;
+  const { database, engine: log } = fixture;
   const consumer = new Consumer({
     group: 'shop',
     subscriptions: [
       resolveSubscription('orders', async ({ payload }) => void handled.push((payload as { n: number }).n)),
     ],
-    bus: database,
+    database,
     transactions: new PgTransactionRunner(database),
-    topics,
-    signals,
+    log,
   });
   consumers.push(consumer);
   await consumer.start();

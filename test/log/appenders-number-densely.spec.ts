@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { bindStatement, isWaybillError } from '@waybill/kernel';
-import { appendCall, LogAppender, type ReadyBatch, RecordBatchBuilder } from '@waybill/log';
+import { LogAppender, type ReadyBatch, RecordBatchBuilder } from '@waybill/log';
+import { appendCall } from '@waybill/log/postgres/internal';
 import { relayAdvance } from '../../libs/outbox/src/statements.generated.js';
 import { faultsOf, Fixture, upTo } from '../support/fixture.js';
 import { startProgram, stopProgram } from '../support/programs.js';
@@ -78,7 +79,7 @@ describe('the log', () => {
   });
 
   test('an appender pushes back when too much is waiting, and refuses what it cannot place', async () => {
-    const appender = new LogAppender(fixture.database, fixture.topics, undefined, { bufferBytes: 65_536 });
+    const appender = new LogAppender(fixture.engine, { bufferBytes: 65_536 });
     const sends = upTo(100).map(() => appender.append({ topic: 'orders', value: Buffer.alloc(1_000) }));
     const codes = (await Promise.allSettled(sends)).map((result) =>
       result.status === 'rejected' && isWaybillError(result.reason) ? result.reason.code : 'appended',

@@ -76,10 +76,9 @@ test.each(ODD)('%s: its failure stops no later message', async (_, odd) => {
     {
       group: 'test',
       subscriptions: [resolveSubscription('orders', handler, { retry: { maxAttempts: 2, delayMs: 50 } })],
-      bus: fixture.database,
+      database: fixture.database,
       transactions: new PgTransactionRunner(fixture.database) as TransactionRunner,
-      topics: fixture.topics,
-      signals: fixture.signals,
+      log: fixture.engine,
     },
     { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 50 },
   );

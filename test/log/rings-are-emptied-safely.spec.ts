@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { LogReader, LogRetention, type StoredProgress } from '@waybill/log';
-import { loadProgress } from '@waybill/log/internal';
+import { type StoredProgress } from '@waybill/consumer';
+import { LogRetention, PostgresLogEngine } from '@waybill/log/postgres';
+import { loadProgress } from '@waybill/consumer/internal';
 import { OutboxRetention } from '@waybill/outbox';
 import { faultsOf, Fixture, numbersOf } from '../support/fixture.js';
 
@@ -69,11 +70,11 @@ describe('the rings', () => {
     const records = await fixture.log();
     expect(records.at(-1)).toMatchObject({ offset: 3, payload: { n: 4 } });
     const [partitionId] = (await fixture.topics.get('orders')).partitionIds as [number];
-    const reader = new LogReader(fixture.database, fixture.topics);
+    const reader = new PostgresLogEngine(fixture.database);
     await expect(reader.fetch([{ partitionId, offset: 0 }])).rejects.toMatchObject({
       code: 'OFFSET_OUT_OF_RANGE',
     });
-    const restarted = new LogReader(fixture.database, fixture.topics);
+    const restarted = new PostgresLogEngine(fixture.database);
     await expect(restarted.fetch([{ partitionId, offset: 99 }])).rejects.toMatchObject({
       code: 'OFFSET_OUT_OF_RANGE',
     });
@@ -81,7 +82,7 @@ describe('the rings', () => {
 
   test('a reader follows the log from bucket to bucket without a gap, even with an outdated map', async () => {
     const [partitionId] = (await fixture.topics.get('orders')).partitionIds as [number];
-    const reader = new LogReader(fixture.database, fixture.topics);
+    const reader = new PostgresLogEngine(fixture.database);
     const retention = new LogRetention(fixture.database, { bucketMs: 1 });
     let offset = 0;
     for (let n = 0; n < 20; n += 1) {
@@ -94,7 +95,7 @@ describe('the rings', () => {
     }
     expect(faultsOf(await fixture.log())).toEqual([]);
     // Nothing is emptied early: the ring is full of buckets within retention, so the newest one grows.
-    expect(await fixture.value('select count(*)::int from waybill.log_bucket')).toBeGreaterThan(3);
+    expect(await fixture.value('select count(*)::int from waybill_bus.log_bucket')).toBeGreaterThan(3);
   });
 
   test('positions and marks are carried forward when their slot is emptied', async () => {

@@ -1,13 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
-import {
-  appendCall,
-  LogAppender,
-  LogReader,
-  LogRetention,
-  type ReadyBatch,
-  RecordBatchBuilder,
-} from '@waybill/log';
+import { LogAppender, type ReadyBatch, RecordBatchBuilder } from '@waybill/log';
+import { LogRetention, PostgresLogEngine } from '@waybill/log/postgres';
+import { appendCall } from '@waybill/log/postgres/internal';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { faultsOf, Fixture, numbersOf, upTo } from '../support/fixture.js';
@@ -247,11 +242,11 @@ describe('the log, after a new bucket has begun', () => {
     await append(batchOf(partitionId, 0, 0), batchOf(partitionId, 1, 1));
     await new LogRetention(fixture.database, { bucketMs: 1 }).runOnce();
     await fixture.database.pool.query(
-      `insert into waybill.log_segment (partition_id, bucket_seq, slot, first_offset)
-       select $1, b.seq, b.slot, 2 from waybill.log_bucket b order by b.seq desc limit 1`,
+      `insert into waybill_bus.log_segment (partition_id, bucket_seq, slot, first_offset)
+       select $1, b.seq, b.slot, 2 from waybill_bus.log_bucket b order by b.seq desc limit 1`,
       [partitionId],
     );
-    expect(await fixture.value('select waybill.log_next_offset($1)::int', [partitionId])).toBe(2);
+    expect(await fixture.value('select waybill_bus.log_next_offset($1)::int', [partitionId])).toBe(2);
     await append(batchOf(partitionId, 2, 2));
     expect(faultsOf(await fixture.log())).toEqual([]);
   });
@@ -259,13 +254,13 @@ describe('the log, after a new bucket has begun', () => {
   test('is never read with a gap, even with a map that is a full ring old', async () => {
     const [partitionId] = (await fixture.topics.get('orders')).partitionIds as [number];
     await fixture.database.pool.query('update waybill.topic set retention_ms = 1');
-    const reader = new LogReader(fixture.database, fixture.topics);
+    const reader = new PostgresLogEngine(fixture.database);
     const retention = new LogRetention(fixture.database, { bucketMs: 1 });
     await fixture.publish(0);
     await fixture.moveAll();
     expect((await reader.fetch([{ partitionId, offset: 0 }])).batches).toHaveLength(1);
     // Its map says bucket 1 in slot 1; by now that slot holds bucket 10.
-    for (let n = 1; (await fixture.value('select max(seq)::int from waybill.log_bucket')) < 10; n += 1) {
+    for (let n = 1; (await fixture.value('select max(seq)::int from waybill_bus.log_bucket')) < 10; n += 1) {
       await retention.runOnce();
       await fixture.publish(n);
       await fixture.moveAll();
@@ -278,7 +273,7 @@ describe('the log, after a new bucket has begun', () => {
   });
 
   test('takes records under another producer id when the sequence numbers run out', async () => {
-    const appender = new LogAppender(fixture.database, fixture.topics, undefined, { producerRecordsMax: 10 });
+    const appender = new LogAppender(fixture.engine, { producerRecordsMax: 10 });
     for (const n of upTo(45)) {
       await appender.append({ topic: 'orders', value: Buffer.from(JSON.stringify({ n })), headers: [] });
     }
@@ -286,9 +281,9 @@ describe('the log, after a new bucket has begun', () => {
     const records = await fixture.log();
     expect(faultsOf(records)).toEqual([]);
     expect(numbersOf(records)).toEqual(upTo(45));
-    expect(await fixture.value('select max(base_sequence)::int from waybill.log_batch')).toBeLessThan(20);
+    expect(await fixture.value('select max(base_sequence)::int from waybill_bus.log_batch')).toBeLessThan(20);
     expect(
-      await fixture.value('select count(distinct producer_id)::int from waybill.log_batch'),
+      await fixture.value('select count(distinct producer_id)::int from waybill_bus.log_batch'),
     ).toBeGreaterThan(3);
   });
 });

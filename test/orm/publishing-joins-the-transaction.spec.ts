@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Bell, PgSession } from '@waybill/kernel';
 import { statement } from '@waybill/kernel/internal';
-import { LogSignals } from '@waybill/log';
 import { joinTransaction, Outbox, Relay, type TransactionHandle } from '@waybill/outbox';
 import { Timers } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
@@ -214,11 +213,7 @@ describe.each(ORMS)('publishing in a transaction of $name', ({ connect, tellsEnd
   test('is found by the relay at once, however rarely it polls', async () => {
     await fixture.moveAll();
     const bell = new Bell();
-    const signals = new LogSignals(fixture.database);
-    const relay = new Relay(
-      { database: fixture.database, topics: fixture.topics, signals, bell },
-      { pollMaxMs: 60_000 },
-    );
+    const relay = new Relay({ database: fixture.database, log: fixture.engine, bell }, { pollMaxMs: 60_000 });
     const outbox = new Outbox({ bell });
     relay.service.start();
     try {

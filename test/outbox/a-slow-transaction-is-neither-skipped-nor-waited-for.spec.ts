@@ -57,7 +57,9 @@ describe('a slow transaction', () => {
     holder.release();
     // Nothing was updated in all this time: no table of Waybill has a dead row version.
     const dead = await fixture.value<string>(
-      `select coalesce(sum(n_tup_upd + n_tup_del), 0) from pg_stat_user_tables where schemaname = 'waybill'`,
+      // `service` is updated once, when it is bound to its bus.
+      `select coalesce(sum(n_tup_upd + n_tup_del), 0) from pg_stat_user_tables
+        where schemaname in ('waybill', 'waybill_bus') and relname <> 'service'`,
     );
     expect(Number(dead)).toBe(0);
   });

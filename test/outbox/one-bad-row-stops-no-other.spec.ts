@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Bell, type Logger, newId } from '@waybill/kernel';
-import { Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox, Relay, type RelayOptions } from '@waybill/outbox';
 import { Recurring } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
@@ -46,16 +46,19 @@ async function quarantined(): Promise<Quarantined[]> {
 
 /** As an operator might, by hand: Waybill itself removes none. */
 async function removeTopic(name: string): Promise<void> {
-  await fixture.database.pool.query(
-    'delete from waybill.topic_partition p using waybill.topic t where t.id = p.topic_id and t.name = $1',
-    [name],
-  );
-  await fixture.database.pool.query('delete from waybill.topic where name = $1', [name]);
+  for (const schema of ['waybill', 'waybill_bus'])
+    await fixture.database.pool.query(
+      `with gone as (delete from ${schema}.topic_partition p using ${schema}.topic t where t.id = p.topic_id and t.name = $1)
+       select 1`,
+      [name],
+    );
+  for (const schema of ['waybill', 'waybill_bus'])
+    await fixture.database.pool.query(`delete from ${schema}.topic where name = $1`, [name]);
 }
 
 async function drain(options: RelayOptions = {}): Promise<Relay> {
-  const { database, topics, signals } = fixture;
-  const relay = new Relay({ database, topics, signals, bell: new Bell(), logger }, options);
+  const { database, engine: log } = fixture;
+  const relay = new Relay({ database, log, bell: new Bell(), logger }, options);
   while ((await relay.runOnce()) === 'again');
   return relay;
 }
@@ -169,7 +172,7 @@ describe('a row that cannot be moved is quarantined, and the others move in orde
 
   test('except a topic that this process does not know yet', async () => {
     await drain();
-    await new Topics(fixture.database.session).create('newer', { partitions: 1 });
+    await new PostgresLogEngine(fixture.database).topics.create('newer', { partitions: 1 });
     await fixture.publish(1, 'k', 'newer');
     await drain();
     expect(numbersOf(await fixture.log('newer'))).toEqual([1]);
@@ -211,9 +214,9 @@ describe('a row that cannot be moved is quarantined, and the others move in orde
 
   test('a failure that affects every row quarantines none', async () => {
     await fixture.publish(1);
-    await fixture.database.pool.query('alter function waybill.log_append rename to log_append_moved');
+    await fixture.database.pool.query('alter function waybill_bus.log_append rename to log_append_moved');
     await expect(drain()).rejects.toThrow();
-    await fixture.database.pool.query('alter function waybill.log_append_moved rename to log_append');
+    await fixture.database.pool.query('alter function waybill_bus.log_append_moved rename to log_append');
     await drain();
     expect(numbersOf(await fixture.log())).toEqual([1]);
     expect(await quarantined()).toEqual([]);
@@ -326,7 +329,7 @@ describe('a timer that cannot be fired is quarantined, and the others fire', () 
     const bad = await fixture.topics.create('bad', { partitions: 1 });
     await timers.schedule({ ...message(99), topic: 'bad' }, { delayMs: 0 });
     await fixture.database.pool.query(
-      `alter table waybill.log_segment add constraint picky check (partition_id <> ${bad.partitionIds[0]})`,
+      `alter table waybill_bus.log_segment add constraint picky check (partition_id <> ${bad.partitionIds[0]})`,
     );
     await due(21);
     expect(numbersOf(await fixture.log())).toEqual(upTo(20));

@@ -142,7 +142,7 @@ test("the first hour's edit: rows are written in both transactions, and on SIGTE
     );
     service.kill('SIGTERM');
     await service.exited;
-    expect((await client.query('select from waybill.group_member')).rowCount).toBe(0);
+    expect((await client.query('select from waybill_bus.group_member')).rowCount).toBe(0);
   } finally {
     service.kill('SIGKILL');
     await service.exited;

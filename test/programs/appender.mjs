@@ -1,10 +1,11 @@
 // Appends numbered records to the log, with its own accumulator.
 import { PgDatabase } from '@waybill/kernel';
-import { LogAppender, Topics } from '@waybill/log';
+import { LogAppender } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 
 const { url, name, count } = JSON.parse(process.argv[2]);
 const database = new PgDatabase({ connectionString: url });
-const appender = new LogAppender(database, new Topics(database.session), undefined);
+const appender = new LogAppender(new PostgresLogEngine(database));
 console.log('ready');
 const sent = Array.from({ length: count }, (_, n) =>
   appender.append({

@@ -3,7 +3,7 @@
 // `untilCured` all of them until its number is in the table cured.
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { Consumer, resolveSubscription } from '@waybill/consumer';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 
 const {
   url,
@@ -16,8 +16,8 @@ const {
 const bus = new PgDatabase({ connectionString: url });
 const handlers = new PgDatabase({ connectionString: handlerUrl });
 const logger = { debug() {}, info: console.log, warn: console.log, error: console.log };
-const topics = new Topics(bus.session);
-const signals = new LogSignals(bus, { logger });
+const log = new PostgresLogEngine(bus, { logger });
+const { signals } = log;
 
 async function handle({ topic, partition, offset, key, messageId, attempt, payload, transaction }) {
   await transaction.query(
@@ -39,10 +39,9 @@ const consumer = new Consumer(
   {
     group,
     subscriptions: names.map((name) => resolveSubscription(name, handle, subscription)),
-    bus,
+    database: bus,
     transactions: new PgTransactionRunner(handlers),
-    topics,
-    signals,
+    log,
     logger,
   },
   options,

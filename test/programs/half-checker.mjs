@@ -3,7 +3,7 @@
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { HalfMessageChecker, HalfStore, LocalDatabases } from '@waybill/half-message';
 import { ANY_TOPIC } from '@waybill/half-message/internal';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 
 const {
   url,
@@ -18,7 +18,7 @@ const bus = new PgDatabase({ connectionString: url, applicationName: 'test half 
 const ledger = new PgDatabase({ connectionString: ledgerUrl ?? url });
 const asking = new PgDatabase({ connectionString: ledgerUrl ?? url });
 const local = { name: 'ledger', transactions: new PgTransactionRunner(ledger), session: asking.session };
-const store = new HalfStore({ bus, topics: new Topics(bus.session), signals: new LogSignals(bus) });
+const store = new HalfStore({ database: bus, log: new PostgresLogEngine(bus) });
 
 async function groupCheck(half) {
   console.log(`checking ${half.id}`);
@@ -35,7 +35,7 @@ async function groupCheck(half) {
 
 const checker = new HalfMessageChecker(
   {
-    bus,
+    database: bus,
     store,
     group,
     checks: new Map([[ANY_TOPIC, groupCheck]]),

@@ -2,7 +2,7 @@
 // It kills itself at one of the places on a half's way, at one half in `killEvery`. `how`: xact-status or check.
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { HalfMessages, LocalDatabases } from '@waybill/half-message';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox } from '@waybill/outbox';
 
 const {
@@ -22,9 +22,8 @@ const outbox = new Outbox();
 const local = { name: 'ledger', transactions: new PgTransactionRunner(ledger), session: asking.session };
 const halves = new HalfMessages(
   {
-    bus,
-    topics: new Topics(bus.session),
-    signals: new LogSignals(bus),
+    database: bus,
+    log: new PostgresLogEngine(bus),
     group: `payments-${how}`,
     encode: (message) => outbox.encode(message),
     databases: new LocalDatabases([local]),

@@ -1,14 +1,13 @@
 // Runs a relay until it is stopped, or killed.
 import { Bell, PgDatabase } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Relay } from '@waybill/outbox';
 
 const { url, options = {} } = JSON.parse(process.argv[2]);
 const database = new PgDatabase({ connectionString: url, applicationName: 'test relay' });
 const logger = { debug() {}, info: console.log, warn: console.log, error: console.log };
-const signals = new LogSignals(database);
 const relay = new Relay(
-  { database, topics: new Topics(database.session), signals, bell: new Bell(), logger },
+  { database, log: new PostgresLogEngine(database), bell: new Bell(), logger },
   options,
 );
 process.on('SIGTERM', async () => {

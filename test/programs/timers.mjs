@@ -1,20 +1,20 @@
 // Fires timers until it is stopped, and schedules some. `killEvery` kills it between the claim of a pass and its commit,
 // at one in `killEvery` messages; with `fire: false` it only schedules.
 import { newId, PgDatabase } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { armedBy, TimerService, timerStatements } from '@waybill/timer';
 
 const { url, options = {}, fire = true, killEvery = 0, schedule } = JSON.parse(process.argv[2]);
 const database = new PgDatabase({ connectionString: url, applicationName: 'test timers' });
 const logger = { debug() {}, info: console.log, warn: console.log, error: console.log };
-const topics = new Topics(database.session);
+const log = new PostgresLogEngine(database);
+const { topics } = log;
 const peek = topics.peek.bind(topics);
 topics.peek = (name) => {
   if (killEvery > 0 && Math.random() * killEvery < 1) process.kill(process.pid, 'SIGKILL');
   return peek(name);
 };
-const signals = new LogSignals(database);
-const service = new TimerService({ database, topics, signals, logger }, options);
+const service = new TimerService({ database, log, logger }, options);
 process.on('SIGTERM', async () => {
   await service.stop();
   await database.close();

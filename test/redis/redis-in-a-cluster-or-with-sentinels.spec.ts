@@ -43,8 +43,8 @@ describeWithRedis('Redis as a clock', () => {
     return server;
   };
   const startService = (redis: RedisGiven): Timers => {
-    const { database, topics, signals } = fixture;
-    service = new TimerService({ database, topics, signals, redis }, { distrustMs: 500 });
+    const { database, engine: log } = fixture;
+    service = new TimerService({ database, log, redis }, { distrustMs: 500 });
     service.start();
     return new Timers(database.session, service);
   };

@@ -47,7 +47,7 @@ describeWithRedis('the Redis clock', (redis) => {
       timeoutMs: 20_000,
     });
     const { rows } = await fixture.database.pool.query<{ at: number }>(
-      `select (extract(epoch from max(appended_at)) * 1000)::float8 as at from waybill.log_batch`,
+      `select (extract(epoch from max(appended_at)) * 1000)::float8 as at from waybill_bus.log_batch`,
     );
     const due = (await fixture.log())
       .filter(({ payload }) => payload.n >= first)

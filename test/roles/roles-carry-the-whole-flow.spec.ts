@@ -26,7 +26,7 @@ import {
   type WaybillModuleOptions,
   WaybillServer,
 } from '@waybill/nestjs';
-import { Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { DeadLetters } from '@waybill/dead-letter';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
@@ -136,7 +136,7 @@ beforeAll(async () => {
   bus = await RoleBus.create();
   url = await bus.database('whole_flow');
   ownUrl = await bus.database('whole_flow_own', true);
-  const topics = new Topics(bus.as('owner', url).session);
+  const { topics } = new PostgresLogEngine(bus.as('owner', url));
   for (const topic of [
     'orders.placed',
     'orders.confirm',
@@ -251,7 +251,7 @@ test('an operator lists dead letters, and redrives one', async () => {
     client.query(`select waybill.publish('orders.placed', 'b', '{"n": 13}')`),
   );
   const operator = bus.as('operator', url);
-  const letters = new DeadLetters(operator, new Topics(operator.session));
+  const letters = new DeadLetters(operator, new PostgresLogEngine(operator));
   await waitUntil(async () => (await letters.count({ states: ['open'] })) === 1, {
     describe: 'it is a dead letter',
   });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Bell, isWaybillError, newId, type PgDatabase } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox, Relay } from '@waybill/outbox';
 import { rightsOf } from '@waybill/schema/internal';
 import { Timers } from '@waybill/timer';
@@ -37,7 +37,7 @@ afterAll(() => bus.close());
 
 /** One of each thing that belongs to group billing and topic payments. */
 async function seed(): Promise<void> {
-  const topics = new Topics(owner.session);
+  const { topics } = new PostgresLogEngine(owner);
   const [orders, payments] = [
     await topics.create('orders', { partitions: 1 }),
     await topics.create('payments', { partitions: 1 }),
@@ -45,8 +45,7 @@ async function seed(): Promise<void> {
   const database = databases.get('relay') as PgDatabase;
   relay = new Relay({
     database,
-    topics: new Topics(database.session),
-    signals: new LogSignals(database),
+    log: new PostgresLogEngine(database),
     bell: new Bell(),
   });
   await owner.pool.query(`insert into waybill.consumer_group (name) values ('shop'), ('billing')`);
@@ -69,8 +68,8 @@ async function seed(): Promise<void> {
     [ids.billing, ids.payments],
   ]) {
     await owner.pool.query(
-      `with owned as (insert into waybill.partition_owner (group_id, partition_id, owner_id, owner_epoch) values ($1, $2, '${MEMBER}', 5)),
-            member as (insert into waybill.group_member (group_id, member_id, topics, lease_until) values ($1, '${MEMBER}', '{}', 'infinity')),
+      `with owned as (insert into waybill_bus.partition_owner (group_id, partition_id, owner_id, owner_epoch) values ($1, $2, '${MEMBER}', 5)),
+            member as (insert into waybill_bus.group_member (group_id, member_id, topics, lease_until) values ($1, '${MEMBER}', '{}', 'infinity')),
             place as (insert into waybill.consumer_position (group_id, partition_id, position, in_flight_end) values ($1, $2, 0, 0)),
             parked as (insert into waybill.parked_message (group_id, partition_id, log_offset, bucket_seq, headers, timestamp_ms) values ($1, $2, 0, 1, '[]', 0))
        insert into waybill.dead_letter (group_id, partition_id, log_offset, bucket_seq, topic, partition_number, handler, headers, timestamp_ms,
@@ -176,7 +175,7 @@ describe('a publisher', () => {
       `select waybill.half_prepare(gen_random_uuid(), 'shop', 1, 1, 1, 1, null, '[{"topic": "payments"}]', '{}')`,
       DENIED,
     ],
-    [`select waybill.log_append('{}', '{}', '{}', '{}', '{}', '', -1, null)`, DENIED],
+    [`select waybill_bus.log_append('{}', '{}', '{}', '{}', '{}', '', -1, null)`, DENIED],
     [`select waybill.acl_open_for('postgres')`, DENIED],
     [
       `insert into waybill.acl (login, action, topic_pattern, group_pattern) values (session_user, 'publish', '*', '')`,
@@ -334,18 +333,18 @@ describe('a service that may consume orders* in group shop', () => {
     ],
     [
       'a heartbeat',
-      () => `select waybill.group_heartbeat(${ids.billing}, gen_random_uuid(), '{payments}', 60000)`,
+      () => `select waybill_bus.group_heartbeat(${ids.billing}, gen_random_uuid(), '{payments}', 60000)`,
       DENIED,
     ],
     [
       'a lease',
-      () => `update waybill.group_member set lease_until = now() where group_id = ${ids.billing}`,
+      () => `update waybill_bus.group_member set lease_until = now() where group_id = ${ids.billing}`,
       0,
     ],
-    ['a member', () => `delete from waybill.group_member where group_id = ${ids.billing}`, 0],
+    ['a member', () => `delete from waybill_bus.group_member where group_id = ${ids.billing}`, 0],
     [
       'an owner',
-      () => `update waybill.partition_owner set owner_id = gen_random_uuid() where group_id = ${ids.billing}`,
+      () => `update waybill_bus.partition_owner set owner_id = gen_random_uuid() where group_id = ${ids.billing}`,
       0,
     ],
     [
@@ -391,13 +390,13 @@ describe('a service that may consume orders* in group shop', () => {
     ],
     [
       'records',
-      () => `select waybill.log_append('{${ids.payments}}', '{1}', '{1}', '{0}', '{0}', 'x', -1, null)`,
+      () => `select waybill_bus.log_append('{${ids.payments}}', '{1}', '{1}', '{0}', '{0}', 'x', -1, null)`,
       RESTRICTED,
     ],
     [
       'records among its own',
       () =>
-        `select waybill.log_append('{${ids.orders}, ${ids.payments}}', '{1, 1}', '{1, 1}', '{0, 0}', '{0, 0}', 'xx', -1, null)`,
+        `select waybill_bus.log_append('{${ids.orders}, ${ids.payments}}', '{1, 1}', '{1, 1}', '{0, 0}', '{0, 0}', 'xx', -1, null)`,
       RESTRICTED,
     ],
     [
@@ -427,7 +426,7 @@ describe('a service that may consume orders* in group shop', () => {
     ['settings of a topic', () => `update waybill.topic set retention_ms = 1`, DENIED],
     [
       'a topic of another name',
-      () => `select waybill.topic_create('payments.new', 1, 1000, 'unblock', 'drop')`,
+      () => `select waybill_bus.topic_create('payments.new', 1, 1000, 'unblock', 'drop')`,
       RESTRICTED,
     ],
     ['a saga', () => `update waybill.saga set state = 3`, 0],
@@ -456,7 +455,7 @@ describe('a service that may consume orders* in group shop', () => {
       DENIED,
     ],
     ['its restriction', () => `delete from waybill.acl_login`, DENIED],
-    ['policies', () => 'drop policy waybill_acl on waybill.log_batch', DENIED],
+    ['policies', () => 'drop policy waybill_acl on waybill_bus.log_batch', DENIED],
   ])('writes %s', async (_, text, expected) => {
     expect(await attempt('shop', text())).toEqual(expected);
   });
@@ -478,10 +477,10 @@ describe('a service that may consume orders* in group shop', () => {
   test('removes no group through the functions', async () => {
     const { pool } = databases.get('shop') as PgDatabase;
     await pool.query(
-      `select waybill.group_release(${ids.billing}, ${ids.payments}, '${MEMBER}'), waybill.group_release_all(${ids.billing}, '{${ids.payments}}', '${MEMBER}')`,
+      `select waybill_bus.group_release(${ids.billing}, ${ids.payments}, '${MEMBER}'), waybill_bus.group_release_all(${ids.billing}, '{${ids.payments}}', '${MEMBER}')`,
     );
     const { rows } = await owner.pool.query(
-      `select owner_id, owner_epoch from waybill.partition_owner where group_id = ${ids.billing}`,
+      `select owner_id, owner_epoch from waybill_bus.partition_owner where group_id = ${ids.billing}`,
     );
     expect(rows).toEqual([{ owner_id: MEMBER, owner_epoch: '5' }]);
   });
@@ -498,7 +497,7 @@ describe('a monitor', () => {
   );
 
   test.each([
-    'select data from waybill.log_batch',
+    'select data from waybill_bus.log_batch',
     'select messages from waybill.half_message',
     'select payloads from waybill.half_message',
     'select content from waybill.saga',
@@ -578,7 +577,7 @@ describe('an operator', () => {
   test.each([
     `select waybill.publish('orders', 'k', '{}')`,
     `insert into waybill.outbox (message_id, topic) values (gen_random_uuid(), 'orders')`,
-    'select data from waybill.log_batch',
+    'select data from waybill_bus.log_batch',
     'select payload from waybill.outbox',
     'select payload from waybill.timer',
     'delete from waybill.dead_letter',

@@ -17,7 +17,7 @@ beforeAll(async () => {
   participantUrl = await bus.database('grants_own', true);
   await bus
     .as('owner', url)
-    .pool.query(`select waybill.topic_create('orders', 1, 604800000, 'unblock', 'drop')`);
+    .pool.query(`select waybill_bus.topic_create('orders', 1, 604800000, 'unblock', 'drop')`);
   await bus.grant('service', url, { roles: ['service'] });
   await bus.grant('api', url, { roles: ['publisher'] });
   await bus.grant('guest', url, { roles: ['service'], part: 'bus' });

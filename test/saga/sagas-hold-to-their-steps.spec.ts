@@ -191,7 +191,7 @@ test('a command that its own transition cancels is not sent: only its compensati
   const id = await started(group as never);
   await floor.until(id, 'COMPENSATED');
   const { rows } = await floor.database.pool.query<{ n: number }>(
-    `select count(*)::int as n from waybill.log_batch b join waybill.topic_partition p on p.id = b.partition_id
+    `select count(*)::int as n from waybill_bus.log_batch b join waybill.topic_partition p on p.id = b.partition_id
        join waybill.topic t on t.id = p.topic_id where t.name in ('payments.charge', 'shipping.ship')`,
   );
   expect(rows[0]?.n).toBe(0);

@@ -69,7 +69,7 @@ describe('a header that Waybill trusts', () => {
         escaped,
       ]),
     ).rejects.toMatchObject({ code: 'WB006' });
-    const appender = new LogAppender(fixture.database, fixture.topics, undefined);
+    const appender = new LogAppender(fixture.engine);
     const record = { topic: 'orders', value: null, headers: [{ key: name, value: Buffer.from('done') }] };
     await expect(appender.append(record)).rejects.toMatchObject({ code: 'MESSAGE_INVALID' });
     await appender.close();

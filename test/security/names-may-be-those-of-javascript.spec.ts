@@ -60,15 +60,14 @@ describe('names that every JavaScript object has', () => {
           topic === '__proto__' ? { codec: marked } : {},
         ),
       );
-      const { database, topics, signals } = fixture;
+      const { database, engine: log } = fixture;
       const transactions = new PgTransactionRunner(database) as never;
       const consumer = new Consumer({
         group,
         subscriptions,
-        bus: database,
+        database,
         transactions,
-        topics,
-        signals,
+        log,
       });
       await consumer.start();
       closing.push(() => consumer.stop());

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createProgram } from '@waybill/cli';
 import { Bell, isWaybillError, newId } from '@waybill/kernel';
-import { appendCall, decodeBatch, RecordBatchBuilder } from '@waybill/log';
+import { decodeBatch, RecordBatchBuilder } from '@waybill/log';
+import { appendCall } from '@waybill/log/postgres/internal';
 import { Relay } from '@waybill/outbox';
 import { waitUntil } from '@waybill/testing';
 import type { Command } from 'commander';
@@ -144,11 +145,8 @@ describe('any row that a login may write', () => {
   afterAll(() => fixture.close());
 
   test('in the outbox does not stop the relay, and good messages arrive in order', async () => {
-    const { database, topics, signals } = fixture;
-    const relay = new Relay(
-      { database, topics, signals, bell: new Bell() },
-      { smallDifferenceRows: 8, windowRows: 8 },
-    );
+    const { database, engine: log } = fixture;
+    const relay = new Relay({ database, log, bell: new Bell() }, { smallDifferenceRows: 8, windowRows: 8 });
     let admitted = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(outboxRow, { minLength: 1, maxLength: 20 }), async (rows) => {
@@ -197,7 +195,7 @@ describe('any row that a login may write', () => {
 /** Numbers of the messages of a key, in the order of the log; others may not be JSON. */
 async function goodNumbers(fixture: Fixture, key = 'good'): Promise<number[]> {
   const { rows } = await fixture.database.pool.query<{ data: Buffer }>(
-    'select data from waybill.log_batch order by partition_id, base_offset',
+    'select data from waybill_bus.log_batch order by partition_id, base_offset',
   );
   return rows.flatMap(({ data }) =>
     [...decodeBatch(data)]

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { resolveSubscription } from '@waybill/consumer';
 import { GuardRetention } from '@waybill/guard';
-import { LogRetention } from '@waybill/log';
+import { LogRetention } from '@waybill/log/postgres';
 import { OutboxRetention } from '@waybill/outbox';
 import { saga, sagaCommand, SagaRetention } from '@waybill/saga';
 import { DeadLetterRetention } from '@waybill/dead-letter';

@@ -45,17 +45,16 @@ const failing = async (error: () => Error, key: string): Promise<void> => {
   const handler: Handler = async () => {
     throw error();
   };
-  const { database, topics, signals } = fixture;
+  const { database, engine: log } = fixture;
   consumer = new Consumer(
     {
       group: 'g',
       subscriptions: [
         resolveSubscription('orders', handler, { retry: { immediateAttempts: 0, maxAttempts: 1 } }),
       ],
-      bus: database,
+      database,
       transactions: new PgTransactionRunner(database),
-      topics,
-      signals,
+      log,
       logger,
     },
     { leaseMs: 3_000, heartbeatMs: 200 },

@@ -106,10 +106,9 @@ const consume = async (
       subscriptions: [
         resolveSubscription('orders', handler, { retry: { maxAttempts: 2, delayMs: 1 }, ...options }),
       ],
-      bus: fixture.database,
+      database: fixture.database,
       transactions: new PgTransactionRunner(fixture.database) as TransactionRunner,
-      topics: fixture.topics,
-      signals: fixture.signals,
+      log: fixture.engine,
       ...(logger === undefined ? {} : { logger }),
     },
     { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 50 },

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
 import { PgDatabase } from '@waybill/kernel';
-import { Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { DeadLetters, SagaOperations } from '@waybill/nestjs';
 import { testDatabase, type TestDatabase, testServerUrl, waitUntil } from '@waybill/testing';
 import pg from 'pg';
@@ -236,7 +236,7 @@ describe('an order', () => {
     });
     expect((await get('144')).body.status).toBe('PLACED');
     gateway.repair();
-    const deadLetters = new DeadLetters(owner, new Topics(owner.session));
+    const deadLetters = new DeadLetters(owner, new PostgresLogEngine(owner));
     const [letter] = await deadLetters.list({ topic: 'payments.charge' });
     expect(letter).toMatchObject({ handler: 'charge', errorClass: 'EffectUnknownError', attempts: 6 });
     await deadLetters.redrive(letter?.id ?? 0, { by: 'test' });

@@ -1,6 +1,7 @@
 import { Bell, PgDatabase } from '@waybill/kernel';
-import { decodeBatch, LogReader, LogSignals, type TopicOptions, Topics } from '@waybill/log';
+import { decodeBatch, type LogEngine, type LogSignals, type TopicOptions, type Topics } from '@waybill/log';
 import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox, Relay, type RelayOptions } from '@waybill/outbox';
 import { DeadLetters } from '@waybill/dead-letter';
 import { testServerUrl } from '@waybill/testing';
@@ -19,6 +20,7 @@ export interface LoggedRecord {
 
 /** A test's own migrated database, with a topic `orders`, and what tests do with it. */
 export class Fixture {
+  readonly engine: LogEngine;
   readonly topics: Topics;
   readonly signals: LogSignals;
   readonly outbox = new Outbox();
@@ -30,9 +32,9 @@ export class Fixture {
     readonly database: PgDatabase,
     private readonly drop: () => Promise<void>,
   ) {
-    this.topics = new Topics(database.session);
-    this.signals = new LogSignals(database);
-    this.deadLetters = new DeadLetters(database, this.topics, this.signals);
+    this.engine = new PostgresLogEngine(database);
+    ({ topics: this.topics, signals: this.signals } = this.engine);
+    this.deadLetters = new DeadLetters(database, this.engine);
     this.#relay = this.relay();
   }
 
@@ -58,8 +60,8 @@ export class Fixture {
   }
 
   relay(options: RelayOptions = {}): Relay {
-    const { database, topics, signals } = this;
-    return new Relay({ database, topics, signals, bell: new Bell() }, options);
+    const { database, engine: log } = this;
+    return new Relay({ database, log, bell: new Bell() }, options);
   }
 
   /** Runs work in a transaction on its own connection and commits. */
@@ -91,16 +93,15 @@ export class Fixture {
   /** All records of a topic, partition by partition in order of offset. */
   async log(topic = 'orders'): Promise<LoggedRecord[]> {
     const { partitionIds } = await this.topics.get(topic);
-    const reader = new LogReader(this.database, this.topics);
     const records: LoggedRecord[] = [];
     for (const [partition, partitionId] of partitionIds.entries()) {
-      const { startOffset, endOffset } = (await reader.offsets([partitionId])).get(partitionId) ?? {
+      const { startOffset, endOffset } = (await this.engine.offsets([partitionId])).get(partitionId) ?? {
         startOffset: 0,
         endOffset: 0,
       };
       let offset = startOffset;
       while (offset < endOffset) {
-        const { batches } = await reader.fetch([{ partitionId, offset }]);
+        const { batches } = await this.engine.fetch([{ partitionId, offset }]);
         for (const batch of batches) {
           for (const record of decodeBatch(batch.data, { fromOffset: offset })) {
             const headers = Object.fromEntries(

@@ -1,4 +1,5 @@
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import {
   type CheckBack,
   HalfMessageChecker,
@@ -69,10 +70,11 @@ export class HalfFloor {
     this.operations = new HalfMessageOperations(fixture.database, this.halves.store);
   }
 
-  halvesOf(bus: PgDatabase, options: HalfMessagesOptions = {}, group = 'payments'): HalfMessages {
-    const { topics, outbox, signals } = this.fixture;
+  halvesOf(database: PgDatabase, options: HalfMessagesOptions = {}, group = 'payments'): HalfMessages {
+    const { outbox } = this.fixture;
+    const log = database === this.fixture.database ? this.fixture.engine : new PostgresLogEngine(database);
     const encode = outbox.encode.bind(outbox);
-    return new HalfMessages({ bus, topics, signals, group, encode, databases: this.databases }, options);
+    return new HalfMessages({ database, log, group, encode, databases: this.databases }, options);
   }
 
   /** @param parts `groupCheck`: the check for every topic without its own */
@@ -85,13 +87,13 @@ export class HalfFloor {
     options: HalfMessageCheckerOptions = {},
   ): HalfMessageChecker {
     const { store, group } = this.halves;
-    const bus = this.fixture.database;
+    const { database } = this.fixture;
     const all = new Map([
       ...(checks ?? []),
       ...(groupCheck === undefined ? [] : [[ANY_TOPIC, groupCheck] as const]),
     ]);
     return new HalfMessageChecker(
-      { bus, store, group, databases: this.databases, checks: all, ...parts },
+      { database, store, group, databases: this.databases, checks: all, ...parts },
       options,
     );
   }

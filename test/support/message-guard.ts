@@ -57,13 +57,13 @@ export async function ageKept(fixture: Fixture, byMs: number): Promise<void> {
 
 /** Appends a record as a foreign producer does: with its own id, or none, `agoMs` ago by its time stamp. */
 export async function appendForeign(
-  { database, topics, signals }: Fixture,
+  { engine }: Fixture,
   id: string | null,
   payload: unknown,
   agoMs = 0,
 ): Promise<void> {
   const clock = { ...systemClock, now: () => Date.now() - agoMs };
-  const appender = new LogAppender(database, topics, signals, {}, clock);
+  const appender = new LogAppender(engine, {}, clock);
   const headers = id === null ? [] : [{ key: MESSAGE_ID_HEADER, value: Buffer.from(id) }];
   await appender.append({
     topic: 'orders',

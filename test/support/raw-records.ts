@@ -1,5 +1,6 @@
 import { newId } from '@waybill/kernel';
-import { appendCall, RecordBatchBuilder, type RecordToAppend } from '@waybill/log';
+import { RecordBatchBuilder, type RecordToAppend } from '@waybill/log';
+import { appendCall } from '@waybill/log/postgres/internal';
 import { BatchCollector } from '@waybill/log/internal';
 import type { Fixture } from './fixture.js';
 

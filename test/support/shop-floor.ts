@@ -37,10 +37,9 @@ export class ShopFloor {
       {
         group: 'test',
         subscriptions: [resolveSubscription('orders', handler, subscription)],
-        bus: fixture.database,
+        database: fixture.database,
         transactions: new PgTransactionRunner(handlers),
-        topics: fixture.topics,
-        signals: fixture.signals,
+        log: fixture.engine,
         logger,
       },
       { leaseMs: 3_000, heartbeatMs: 200, ...options },

@@ -13,9 +13,9 @@ export function timersOf(
   options: TimerServiceOptions = {},
   { logger = silentLogger, clock = systemClock }: { logger?: Logger; clock?: Clock } = {},
 ): { timers: Timers; service: TimerService } {
-  const { database, topics, signals } = fixture;
+  const { database, engine: log } = fixture;
   const service = new TimerService(
-    { database, topics, signals, logger, clock, ...(redis === undefined ? {} : { redis: redis.url }) },
+    { database, log, logger, clock, ...(redis === undefined ? {} : { redis: redis.url }) },
     options,
   );
   return { timers: new Timers(database.session, service), service };
@@ -66,7 +66,7 @@ export interface Firing {
 /** All records in the log, with the time at which each was appended. */
 export async function firings(fixture: Fixture): Promise<Firing[]> {
   const { rows } = await fixture.database.pool.query<{ data: Buffer; ms: number }>(
-    `select data, (extract(epoch from appended_at) * 1000)::float8 as ms from waybill.log_batch`,
+    `select data, (extract(epoch from appended_at) * 1000)::float8 as ms from waybill_bus.log_batch`,
   );
   return rows.flatMap(({ data, ms }) =>
     [...decodeBatch(data)].map(({ value }) => {

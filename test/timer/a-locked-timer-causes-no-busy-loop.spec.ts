@@ -11,9 +11,9 @@ beforeAll(async () => {
 afterAll(() => fixture.close());
 
 test('a due timer that a transaction has locked is not asked for without a pause', async () => {
-  const { database, topics, signals, outbox } = fixture;
+  const { database, engine: log, outbox } = fixture;
   const { service } = timersOf(fixture);
-  const relay = new Relay({ database, topics, signals, bell: new Bell() });
+  const relay = new Relay({ database, log, bell: new Bell() });
   await fixture.transaction((tx) => outbox.publish(tx, { topic: 'orders', payload: { n: 1 }, delayMs: 1 }));
   while ((await relay.runOnce()) === 'again');
   const holder = await fixture.database.pool.connect();

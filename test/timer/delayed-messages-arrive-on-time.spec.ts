@@ -14,8 +14,8 @@ describe('a delayed message', () => {
   beforeAll(async () => {
     fixture = await Fixture.create();
     ({ service, timers } = timersOf(fixture));
-    const { database, topics, signals } = fixture;
-    relay = new Relay({ database, topics, signals, bell: new Bell(), alarm: service });
+    const { database, engine: log } = fixture;
+    relay = new Relay({ database, log, bell: new Bell(), alarm: service });
     service.start();
   });
   afterAll(async () => {
@@ -61,7 +61,7 @@ describe('a delayed message', () => {
     expect((await fixture.log()).map(({ payload }) => payload.n)).not.toContain(1);
     await arrived(1, 3);
     const lateMs = await fixture.value<number>(
-      `select (extract(epoch from max(appended_at) - $1::timestamptz) * 1000)::float8 from waybill.log_batch`,
+      `select (extract(epoch from max(appended_at) - $1::timestamptz) * 1000)::float8 from waybill_bus.log_batch`,
       [deliverAt],
     );
     expect(lateMs).toBeGreaterThanOrEqual(0);

@@ -42,7 +42,7 @@ const create = async (startFrom: 'earliest' | 'latest' = 'earliest'): Promise<IN
   return app;
 };
 const connect = (): unknown => app.connectMicroservice({ strategy: app.get(WaybillServer) });
-const members = (): Promise<number> => fixture.value('select count(*)::int from waybill.group_member');
+const members = (): Promise<number> => fixture.value('select count(*)::int from waybill_bus.group_member');
 const effects = (): Promise<number> => fixture.value('select count(*)::int from effect');
 
 describe('an application that listens twice', () => {

@@ -134,7 +134,7 @@ describe('metrics', () => {
 
     await fixture.moveAll();
     await fixture.database.pool.query(
-      `update waybill.log_batch set appended_at = appended_at - base_offset * interval '1 hour' where base_offset > 0`,
+      `update waybill_bus.log_batch set appended_at = appended_at - base_offset * interval '1 hour' where base_offset > 0`,
     );
     const behind = await scrape(metrics);
     expect(behind.get('waybill_outbox_pending')).toBe(0);

@@ -126,7 +126,7 @@ describe('handlers with patterns', () => {
     expect(await asked).toEqual({ payload: 7, topic: 'stock.ask' });
     // A topic created after the reply topic, and found, shows that both were considered.
     await apps.fixture.topics.create('orders.late');
-    const subscribed = (): Promise<string[]> => apps.fixture.value('select topics from waybill.group_member');
+    const subscribed = (): Promise<string[]> => apps.fixture.value('select topics from waybill_bus.group_member');
     await waitUntil(async () => (await subscribed()).includes('orders.late'), {
       describe: 'the late topic is subscribed',
     });

@@ -1,7 +1,7 @@
 import { HalfMessageChecker, HalfMessages } from '@waybill/half-message';
 import { ANY_TOPIC } from '@waybill/half-message/internal';
 import { invariant, PgDatabase, systemClock } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox } from '@waybill/outbox';
 import type { Report } from '../main.js';
 import { median } from '../statistics.js';
@@ -24,11 +24,11 @@ interface Operations {
 
 async function openOperations(connectionString: string): Promise<Operations> {
   const bus = new PgDatabase({ connectionString, connectionsMax: 40 });
-  const topics = new Topics(bus.session);
+  const { topics } = new PostgresLogEngine(bus);
   await topics.create('orders', { partitions: 4 });
   const outbox = new Outbox();
   const encode = outbox.encode.bind(outbox);
-  const halves = new HalfMessages({ bus, topics, signals: new LogSignals(bus), group: GROUP, encode });
+  const halves = new HalfMessages({ database: bus, log: new PostgresLogEngine(bus), group: GROUP, encode });
   return { bus, halves };
 }
 
@@ -110,7 +110,7 @@ async function checkedPerSecond(operations: Operations): Promise<number> {
   const { bus, halves } = operations;
   await addOpen(operations, DUE, -3_600_000);
   const checks = new Map([[ANY_TOPIC, () => 'commit' as const]]);
-  const checker = new HalfMessageChecker({ bus, store: halves.store, group: GROUP, checks });
+  const checker = new HalfMessageChecker({ database: bus, store: halves.store, group: GROUP, checks });
   const started = performance.now();
   checker.start();
   while (checker.counts.commit < DUE) await systemClock.sleep(1);

@@ -1,7 +1,8 @@
 import { Consumer, resolveSubscription } from '@waybill/consumer';
 import { MessageIdGuard } from '@waybill/guard';
 import { Bell, invariant, PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import type { LogEngine } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { joinTransaction, Outbox, Relay } from '@waybill/outbox';
 import type pg from 'pg';
 import type { Report } from '../main.js';
@@ -21,8 +22,7 @@ type Way = 'none' | 'guarded' | 'message-id';
 interface Bench {
   readonly bus: PgDatabase;
   readonly handlers: PgDatabase;
-  readonly topics: Topics;
-  readonly signals: LogSignals;
+  readonly log: LogEngine;
 }
 
 /** Rates of handling with a guard, each relative to the rate without; the medians over the rounds. */
@@ -47,7 +47,7 @@ export async function measureHandling(
 ): Promise<HandlingRatios> {
   const bus = new PgDatabase({ connectionString: busUrl });
   const handlers = new PgDatabase({ connectionString: handlerUrl, connectionsMax: CONCURRENCY + 2 });
-  const bench = { bus, handlers, topics: new Topics(bus.session), signals: new LogSignals(bus) };
+  const bench = { bus, handlers, log: new PostgresLogEngine(bus) };
   const name = busUrl === handlerUrl ? 'the same database' : 'another database';
   try {
     await handlers.pool.query('create table handled (topic text, n integer)');
@@ -71,8 +71,8 @@ export async function measureHandling(
 }
 
 async function handledPerSecond(bench: Bench, topic: string, way: Way): Promise<number> {
-  const { bus, handlers, topics, signals } = bench;
-  await topics.create(topic, { partitions: 4 });
+  const { bus, handlers, log } = bench;
+  await log.topics.create(topic, { partitions: 4 });
   await publishBacklog(bench, topic);
   const guard = new MessageIdGuard({ join: (tx) => joinTransaction(tx, 'waybill', true).session });
   const write = (tx: pg.PoolClient, n: number): Promise<unknown> =>
@@ -96,7 +96,7 @@ async function handledPerSecond(bench: Bench, topic: string, way: Way): Promise<
   const guarding = new PgTransactionRunner(handlers);
   const transactions = way === 'none' ? unguarded(guarding, bus) : guarding;
   const consumer = new Consumer(
-    { group: topic, subscriptions: [subscription], bus, transactions, topics, signals },
+    { group: topic, subscriptions: [subscription], database: bus, transactions, log },
     { maxConcurrency: CONCURRENCY },
   );
   await consumer.start();
@@ -122,7 +122,7 @@ function unguarded(runner: PgTransactionRunner, bus: PgDatabase): TransactionRun
   };
 }
 
-async function publishBacklog({ bus, topics, signals }: Bench, topic: string): Promise<void> {
+async function publishBacklog({ bus, log }: Bench, topic: string): Promise<void> {
   const outbox = new Outbox();
   const messages = Array.from({ length: MESSAGES }, (_, n) => ({
     topic,
@@ -130,6 +130,6 @@ async function publishBacklog({ bus, topics, signals }: Bench, topic: string): P
     payload: { n },
   }));
   await bus.transaction((connection) => outbox.publishMany(connection, messages));
-  const relay = new Relay({ database: bus, topics, signals, bell: new Bell() });
+  const relay = new Relay({ database: bus, log, bell: new Bell() });
   while ((await relay.runOnce()) === 'again');
 }

@@ -1,5 +1,5 @@
 import { Bell, PgDatabase } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Relay } from '@waybill/outbox';
 import type { Report } from '../main.js';
 import { median } from '../statistics.js';
@@ -21,9 +21,9 @@ export interface DrainFigures {
 export async function measureDrain(connectionString: string, report: Report): Promise<DrainFigures> {
   const database = new PgDatabase({ connectionString });
   try {
-    const topics = new Topics(database.session);
-    await topics.create('orders.placed', { partitions: 4 });
-    const relay = new Relay({ database, topics, signals: new LogSignals(database), bell: new Bell() });
+    const log = new PostgresLogEngine(database);
+    await log.topics.create('orders.placed', { partitions: 4 });
+    const relay = new Relay({ database, log, bell: new Bell() });
     await drain(database, relay);
     const free: number[] = [];
     const ratios: number[] = [];

@@ -1,6 +1,6 @@
 import { Consumer, resolveSubscription } from '@waybill/consumer';
 import { Bell, PgDatabase, PgTransactionRunner, systemClock } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox, Relay } from '@waybill/outbox';
 import pg from 'pg';
 import type { Report } from '../main.js';
@@ -27,11 +27,11 @@ export async function measureLatency(connectionString: string, report: Report): 
   const publishers = new pg.Pool({ connectionString, max: PUBLISHERS });
   // The database is dropped when the measurement is over: a connection that is being closed may receive an error.
   publishers.on('error', () => undefined);
-  const topics = new Topics(database.session);
+  const log = new PostgresLogEngine(database);
+  const { topics, signals } = log;
   await topics.create('orders.placed', { partitions: 4 });
-  const signals = new LogSignals(database);
   const bell = new Bell();
-  const relay = new Relay({ database, topics, signals, bell });
+  const relay = new Relay({ database, log, bell });
   const committedAt = new Map<number, number>();
   const handledAt = new Map<number, number>();
   const subscription = resolveSubscription('orders.placed', ({ payload }) => {
@@ -41,10 +41,9 @@ export async function measureLatency(connectionString: string, report: Report): 
   const consumer = new Consumer({
     group: 'bench',
     subscriptions: [subscription],
-    bus: database,
+    database,
     transactions: new PgTransactionRunner(handlers),
-    topics,
-    signals,
+    log,
   });
   try {
     signals.start();

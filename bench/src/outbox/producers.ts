@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { type Message, Outbox, OutboxTransactions } from '@waybill/outbox';
-import { Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import pg from 'pg';
 import type { Report } from '../main.js';
 import { median } from '../statistics.js';
@@ -35,7 +35,7 @@ export async function measureProducers(connectionString: string, report: Report)
   const database = new PgDatabase({ connectionString, connectionsMax: CONNECTIONS });
   try {
     await pool.query(readFileSync(TABLES, 'utf8'));
-    await new Topics(database.session).create('orders.placed');
+    await new PostgresLogEngine(database).topics.create('orders.placed');
     const outbox = new Outbox();
     const transactions = new OutboxTransactions(outbox, new PgTransactionRunner(database));
     const ways = {

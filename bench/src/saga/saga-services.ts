@@ -1,6 +1,7 @@
 import { Consumer, resolveSubscription, type Subscription } from '@waybill/consumer';
 import { Bell, invariant, PgDatabase, PgTransactionRunner, silentLogger, systemClock } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import type { LogEngine } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox, Relay } from '@waybill/outbox';
 import { SagaDefinitions, SagaEngine, SagaLocks, Sagas, SagaLoop } from '@waybill/saga';
 import { OutboxReplies, SagaCommandServer } from '@waybill/saga/internal';
@@ -27,7 +28,7 @@ interface Course {
 export class SagaServices {
   readonly counts: StatementCounts;
   readonly #database: PgDatabase;
-  readonly #topics: Topics;
+  readonly #log: LogEngine;
   readonly #order = orderSaga(() => {
     this.#lastSteps += 1;
   });
@@ -40,7 +41,7 @@ export class SagaServices {
   private constructor(connectionString: string) {
     this.#database = new PgDatabase({ connectionString, connectionsMax: 40 });
     this.counts = countStatements(this.#database.pool);
-    this.#topics = new Topics(this.#database.session);
+    this.#log = new PostgresLogEngine(this.#database);
   }
 
   static async open(connectionString: string): Promise<SagaServices> {
@@ -48,7 +49,7 @@ export class SagaServices {
     const names = Object.values(SERVED).flatMap((topics) => Object.keys(topics));
     const undoing = services.#definitions.topics();
     for (const name of new Set([...names, ...undoing, `${GROUP}.saga-replies`]))
-      await services.#topics.create(name, { partitions: 4 });
+      await services.#log.topics.create(name, { partitions: 4 });
     await services.#database.pool.query('create table effect (what text, order_id text)');
     return services;
   }
@@ -59,10 +60,10 @@ export class SagaServices {
 
   /** Runs work while the services run. */
   async run<T>(work: () => Promise<T>): Promise<T> {
-    const signals = new LogSignals(this.#database);
+    const { signals } = this.#log;
     const bell = new Bell();
     const outbox = new Outbox({ bell });
-    const relay = new Relay({ database: this.#database, topics: this.#topics, signals, bell });
+    const relay = new Relay({ database: this.#database, log: this.#log, bell });
     const transactions = new PgTransactionRunner(this.#database);
     const definitions = this.#definitions;
     const engine = new SagaEngine({ definitions, outbox, group: GROUP, logger: silentLogger });
@@ -70,9 +71,9 @@ export class SagaServices {
     const service = new SagaLoop(parts as never);
     this.#sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions: transactions as never });
     const groups = [
-      this.#consumer(GROUP, service.subscriptions(), signals),
+      this.#consumer(GROUP, service.subscriptions()),
       ...Object.entries(SERVED).map(([group, topics]) =>
-        this.#consumer(group, this.#participant(outbox, topics), signals),
+        this.#consumer(group, this.#participant(outbox, topics)),
       ),
     ];
     signals.start();
@@ -89,15 +90,14 @@ export class SagaServices {
     }
   }
 
-  #consumer(group: string, subscriptions: Subscription[], signals: LogSignals): Consumer {
+  #consumer(group: string, subscriptions: Subscription[]): Consumer {
     return new Consumer(
       {
         group,
         subscriptions,
-        bus: this.#database,
+        database: this.#database,
         transactions: new PgTransactionRunner(this.#database),
-        topics: this.#topics,
-        signals,
+        log: this.#log,
       },
       { maxConcurrency: CONCURRENCY },
     );
@@ -207,7 +207,7 @@ export class SagaServices {
     const serving = new SagaCommandServer({
       replies: new OutboxReplies(outbox),
       locks: new SagaLocks(new OutboxReplies(outbox)),
-      findTopic: (name) => this.#topics.find(name),
+      findTopic: (name) => this.#log.topics.find(name),
     });
     return Object.entries(topics).map(([topic, reply]) =>
       resolveSubscription(

@@ -1,5 +1,6 @@
 import { Bell, newId, PgDatabase, systemClock } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import type { LogEngine } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Relay } from '@waybill/outbox';
 import { armedBy, type TimerCommand, TimerService, timerStatements } from '@waybill/timer';
 import type { Report } from '../main.js';
@@ -26,11 +27,10 @@ export async function measureArmAndFire(
   report: Report,
 ): Promise<ArmAndFireFigures> {
   const database = new PgDatabase({ connectionString });
-  const topics = new Topics(database.session);
-  await topics.create('orders.placed', { partitions: 4 });
-  const signals = new LogSignals(database);
-  const service = new TimerService({ database, topics, signals, redis });
-  const relay = new Relay({ database, topics, signals, bell: new Bell(), alarm: service });
+  const log = new PostgresLogEngine(database);
+  await log.topics.create('orders.placed', { partitions: 4 });
+  const service = new TimerService({ database, log, redis });
+  const relay = new Relay({ database, log, bell: new Bell(), alarm: service });
   service.start();
   try {
     while (service.status.degraded) await systemClock.sleep(20);
@@ -45,7 +45,7 @@ export async function measureArmAndFire(
     }
     await service.stop();
     for (let round = 0; round < ROUNDS; round += 1) {
-      fired.push(await fire(database, topics, signals));
+      fired.push(await fire(database, log));
       report(`timers: ${Math.round(fired.at(-1) ?? 0)} fired/s`);
     }
     return { armPerSecond: median(armed), firePerSecond: median(fired) };
@@ -96,7 +96,7 @@ async function armByOutbox(database: PgDatabase, relay: Relay): Promise<number> 
   return (TIMERS / (performance.now() - started)) * 1_000;
 }
 
-async function fire(database: PgDatabase, topics: Topics, signals: LogSignals): Promise<number> {
+async function fire(database: PgDatabase, log: LogEngine): Promise<number> {
   await database.pool.query(
     `insert into waybill.timer (slot, due_at, kind, message_id, topic, key, payload)
      select waybill.timer_slot(d.due_at), d.due_at, 1, gen_random_uuid(), 'orders.placed', 'order-' || i % 1000,
@@ -105,7 +105,7 @@ async function fire(database: PgDatabase, topics: Topics, signals: LogSignals): 
       cross join lateral (select clock_timestamp() - i * interval '10 microseconds' as due_at) d`,
     [TIMERS, PAYLOAD_BYTES],
   );
-  const service = new TimerService({ database, topics, signals });
+  const service = new TimerService({ database, log });
   const started = performance.now();
   while ((await service.runOnce()) === 'again');
   const perSecond = (TIMERS / (performance.now() - started)) * 1_000;

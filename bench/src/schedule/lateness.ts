@@ -1,5 +1,6 @@
 import { newId, PgDatabase, systemClock } from '@waybill/kernel';
-import { decodeBatch, LogSignals, Topics } from '@waybill/log';
+import { decodeBatch } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { armedBy, type TimerCommand, TimerService, timerStatements } from '@waybill/timer';
 import type { Report } from '../main.js';
 import { quantile } from '../statistics.js';
@@ -21,11 +22,10 @@ export async function measureLateness(
   report: Report,
 ): Promise<number> {
   const database = new PgDatabase({ connectionString });
-  const topics = new Topics(database.session);
-  await topics.create('orders.placed', { partitions: 4 });
-  const signals = new LogSignals(database);
+  const log = new PostgresLogEngine(database);
+  await log.topics.create('orders.placed', { partitions: 4 });
   const clock = redis === undefined ? {} : { redis };
-  const service = new TimerService({ database, topics, signals, ...clock });
+  const service = new TimerService({ database, log, ...clock });
   service.start();
   try {
     while (service.status.degraded) await systemClock.sleep(20);
@@ -65,7 +65,7 @@ async function scheduleAll(database: PgDatabase, service: TimerService, total: n
 
 async function latenesses(database: PgDatabase): Promise<number[]> {
   const { rows } = await database.pool.query<{ data: Buffer; ms: number }>(
-    'select data, (extract(epoch from appended_at) * 1000)::float8 as ms from waybill.log_batch',
+    'select data, (extract(epoch from appended_at) * 1000)::float8 as ms from waybill_bus.log_batch',
   );
   return rows.flatMap(({ data, ms }) =>
     [...decodeBatch(data)].flatMap(({ value }) => {

@@ -1,6 +1,7 @@
 import { Consumer, resolveSubscription } from '@waybill/consumer';
 import { Bell, PgDatabase, PgTransactionRunner } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import type { LogEngine } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox, Relay } from '@waybill/outbox';
 import type pg from 'pg';
 import type { Report } from '../main.js';
@@ -23,8 +24,7 @@ interface Run {
 interface Bench {
   readonly database: PgDatabase;
   readonly handlers: PgDatabase;
-  readonly topics: Topics;
-  readonly signals: LogSignals;
+  readonly log: LogEngine;
 }
 
 /**
@@ -39,8 +39,7 @@ export async function measureOtherKeys(connectionString: string, report: Report)
   const bench = {
     database,
     handlers,
-    topics: new Topics(database.session),
-    signals: new LogSignals(database),
+    log: new PostgresLogEngine(database),
   };
   try {
     await database.pool.query('create table handled (topic text, n integer, attempt integer)');
@@ -62,8 +61,8 @@ export async function measureOtherKeys(connectionString: string, report: Report)
 }
 
 async function otherKeysMs(bench: Bench, { topic, fails }: Run): Promise<number> {
-  const { database, handlers, topics, signals } = bench;
-  await topics.create(topic, { partitions: 4 });
+  const { database, handlers, log } = bench;
+  await log.topics.create(topic, { partitions: 4 });
   await publishBacklog(bench, topic);
   const others = MESSAGES - MESSAGES / FAILING;
   let done = 0;
@@ -83,10 +82,9 @@ async function otherKeysMs(bench: Bench, { topic, fails }: Run): Promise<number>
   const consumer = new Consumer({
     group: topic,
     subscriptions: [subscription],
-    bus: database,
+    database,
     transactions: new PgTransactionRunner(handlers),
-    topics,
-    signals,
+    log,
   });
   const started = performance.now();
   await consumer.start();
@@ -96,7 +94,7 @@ async function otherKeysMs(bench: Bench, { topic, fails }: Run): Promise<number>
   return took;
 }
 
-async function publishBacklog({ database, topics, signals }: Bench, topic: string): Promise<void> {
+async function publishBacklog({ database, log }: Bench, topic: string): Promise<void> {
   const outbox = new Outbox();
   const messages = Array.from({ length: MESSAGES }, (_, n) => ({
     topic,
@@ -104,6 +102,6 @@ async function publishBacklog({ database, topics, signals }: Bench, topic: strin
     payload: { n },
   }));
   await database.transaction((connection) => outbox.publishMany(connection, messages));
-  const relay = new Relay({ database, topics, signals, bell: new Bell() });
+  const relay = new Relay({ database, log, bell: new Bell() });
   while ((await relay.runOnce()) === 'again');
 }

@@ -1,5 +1,5 @@
 import { PgDatabase, systemClock } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { TimerService } from '@waybill/timer';
 import type { RedisServer } from '@waybill/testing';
 import type { Report } from '../main.js';
@@ -18,12 +18,11 @@ export async function measureRedisMemory(
   report: Report,
 ): Promise<number> {
   const database = new PgDatabase({ connectionString });
-  const topics = new Topics(database.session);
-  await topics.create('orders.placed');
+  const log = new PostgresLogEngine(database);
+  await log.topics.create('orders.placed');
   const service = new TimerService({
     database,
-    topics,
-    signals: new LogSignals(database),
+    log,
     redis: redis.url,
   });
   service.start();

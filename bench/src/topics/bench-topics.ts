@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Consumer, resolveSubscription } from '@waybill/consumer';
 import { Bell, PgDatabase, PgTransactionRunner, silentLogger, type TransactionRunner } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Relay } from '@waybill/outbox';
 import { migrate } from '@waybill/schema';
 import { createDatabase, ensurePostgres } from '@waybill/testing';
@@ -78,18 +78,16 @@ async function measureShape(connectionString: string, shape: Shape): Promise<Sha
     const handler = async (): Promise<void> => {
       handledAt.push(performance.now() - started);
     };
-    const topics = new Topics(database.session);
-    const signals = new LogSignals(database);
+    const log = new PostgresLogEngine(database);
     const consumer = new Consumer({
       group: 'bench',
       subscriptions: shape.byPattern ? [] : names.map((name) => resolveSubscription(name, handler)),
       patterns: shape.byPattern
         ? [{ pattern: 'bench.*', subscribe: (topic) => resolveSubscription(topic, handler) }]
         : [],
-      bus: database,
+      database,
       transactions: new PgTransactionRunner(database) as TransactionRunner,
-      topics,
-      signals,
+      log,
       logger: silentLogger,
     });
     const before = heapKb();
@@ -115,16 +113,16 @@ async function measureShape(connectionString: string, shape: Shape): Promise<Sha
 /** Creates the topics, with one message in each. */
 async function prepare(database: PgDatabase, { topics: count, partitions }: Shape): Promise<string[]> {
   const names = Array.from({ length: count }, (_, n) => `bench.${n}`);
-  const topics = new Topics(database.session);
+  const log = new PostgresLogEngine(database);
   for (let next = 0; next < names.length; next += 20) {
-    await Promise.all(names.slice(next, next + 20).map((name) => topics.create(name, { partitions })));
+    await Promise.all(names.slice(next, next + 20).map((name) => log.topics.create(name, { partitions })));
   }
   await database.pool.query(
     `insert into waybill.outbox (message_id, topic, key, payload)
      select gen_random_uuid(), t, 'key', convert_to('{"n":1}', 'UTF8') from unnest($1::text[]) t`,
     [names],
   );
-  const relay = new Relay({ database, topics, signals: new LogSignals(database), bell: new Bell() });
+  const relay = new Relay({ database, log, bell: new Bell() });
   while ((await relay.runOnce()) === 'again');
   return names;
 }

@@ -2,6 +2,6 @@
 -- Params: horizonMs bigint
 -- Returns: name text, retentionMs bigint
 select t.name, t.retention_ms as "retentionMs"
-  from :schema.topic t
+  from :bus.topic t
  where t.retention_ms < $1::bigint
  order by t.name;

@@ -1,6 +1,5 @@
 import { DEFAULT_SCHEMA } from '@waybill/kernel';
 import { withoutSecrets } from '@waybill/kernel/internal';
-import { adoptCluster } from '@waybill/outbox';
 import { migrate, migrationSql, migrationStatus } from '@waybill/schema';
 import { Command } from 'commander';
 import { duration } from './arguments/arguments.js';
@@ -14,8 +13,10 @@ import { addEraseCommand } from './commands/erase-command.js';
 import { addHalfCommands } from './commands/half-commands.js';
 import { addInitCommand } from './init/init-command.js';
 import { addOutboxCommands } from './commands/outbox-commands.js';
+import { addRelayCommands } from './commands/relay-commands.js';
 import { addSagaCommands } from './commands/saga-commands.js';
-import { globals, target, withDatabase } from './arguments/target.js';
+import { type BusOption, partOf } from './arguments/bus-option.js';
+import { globals, target } from './arguments/target.js';
 import type { Output } from './output/output.js';
 import { addGroupCommands } from './log/group-commands.js';
 import { addLagCommand } from './log/lag-command.js';
@@ -35,6 +36,10 @@ export function createProgram(output: Output): Command {
     .option(
       '--database-url-file <path>',
       'a file with the URL; the password is then not visible in process lists',
+    )
+    .option(
+      '--bus-url <url>',
+      'the database of the bus, postgresql://… (default: WAYBILL_BUS_URL, otherwise the database itself)',
     )
     .option('--schema <name>', "Waybill's schema", DEFAULT_SCHEMA)
     .option(
@@ -70,9 +75,7 @@ export function createProgram(output: Output): Command {
 
 function addMigrationCommands(program: Command, output: Output): void {
   const migrations = (name: string): Command =>
-    program
-      .command(name)
-      .option('--participant', 'only the tables of a service whose log is in another database: no outbox');
+    program.command(name).option('--bus', 'the part of the bus: the log; otherwise that of a service');
   migrations('migrate')
     .description('applies the missing migrations')
     .option(
@@ -80,16 +83,16 @@ function addMigrationCommands(program: Command, output: Output): void {
       'how long to wait for another process that migrates, such as 5m; a number without a unit is in seconds (default 1m)',
       duration('s'),
     )
-    .action(async ({ lockTimeout, ...options }: Participant & { readonly lockTimeout?: number }) => {
+    .action(async ({ lockTimeout, ...which }: BusOption & { readonly lockTimeout?: number }) => {
       const limits = lockTimeout === undefined ? {} : { lockTimeoutMs: lockTimeout };
-      const applied = await migrate({ ...target(program), ...options, ...limits });
+      const applied = await migrate({ ...target(program), part: partOf(which), ...limits });
       for (const name of applied) output.write(line`applied ${name}`);
       if (applied.length === 0) output.write('nothing to do, the schema is up to date\n');
     });
   listing(migrations('status'))
     .description('lists the migrations; exits with 3 if some are pending')
-    .action(async ({ json, ...options }: Participant & ListOptions) => {
-      const states = await migrationStatus({ ...target(program), ...options });
+    .action(async ({ json, ...which }: BusOption & ListOptions) => {
+      const states = await migrationStatus({ ...target(program), part: partOf(which) });
       writeList(output, json === undefined ? {} : { json }, states, [
         { head: 'APPLIED', of: ({ appliedAt }) => appliedAt ?? 'pending' },
         { head: 'MIGRATION', of: ({ name }) => name },
@@ -98,35 +101,5 @@ function addMigrationCommands(program: Command, output: Output): void {
     });
   migrations('sql')
     .description('prints the schema as SQL, for other migration tools; needs no database')
-    .action(({ participant = false }: Participant) =>
-      output.write(migrationSql(globals(program).schema, participant ? 'participant' : 'whole')),
-    );
-}
-
-/** Options of the migration commands. */
-interface Participant {
-  readonly participant?: boolean;
-}
-
-function addRelayCommands(program: Command, output: Output): void {
-  program
-    .command('relay')
-    .description('maintains the relay')
-    .command('adopt')
-    .description(
-      'lets the relay start over after the database was loaded into another cluster; without --yes, only shows what it would do',
-    )
-    .option('--yes', 'applies the change; without it, nothing is changed')
-    .action((options: { yes?: boolean }) =>
-      withDatabase(program, async (database) => {
-        if (options.yes !== true) {
-          output.write(
-            'the relay would start over and keep the messages that it has not moved; stop all publishers first, then use --yes\n',
-          );
-          return;
-        }
-        const moved = await adoptCluster(database.session);
-        output.write(line`the relay starts over; ${moved} messages wait to be moved`);
-      }),
-    );
+    .action((which: BusOption) => output.write(migrationSql(globals(program).schema, partOf(which))));
 }

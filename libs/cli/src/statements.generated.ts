@@ -10,12 +10,6 @@ export const examineServer = statement<[], { versionNumber: number; version: str
        pg_catalog.clock_timestamp() as now`);
 
 /**
- * Whether the schema is the whole, and not only what a participant's own database needs.
- */
-export const hasOutbox = statement<[schemaName: string], { whole: boolean }>('has-outbox', `select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-                where n.nspname = $1 and c.relname = 'outbox') as whole`);
-
-/**
  * The oldest transaction of this database that holds a snapshot or an id, prepared ones included.
  */
 export const oldestTransaction = statement<[], { who: string; ageMs: number; seesAll: boolean }>('oldest-transaction', `select t.who, t."ageMs", pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') as "seesAll"
@@ -35,6 +29,6 @@ export const oldestTransaction = statement<[], { who: string; ageMs: number; see
  * Topics that keep their records for less than a time.
  */
 export const shortRetentions = statement<[horizonMs: number], { name: string; retentionMs: number }>('short-retentions', `select t.name, t.retention_ms as "retentionMs"
-  from :schema.topic t
+  from :bus.topic t
  where t.retention_ms < $1::bigint
  order by t.name`);

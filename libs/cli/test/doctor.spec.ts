@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { createProgram } from '@waybill/cli';
 import { PgDatabase, silentLogger, systemClock } from '@waybill/kernel';
-import { Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { grantStatements, migrate } from '@waybill/schema';
 import { assertRowsVisible } from '@waybill/schema/internal';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
@@ -162,7 +162,7 @@ test('a login that may only publish, and one without rights', async () => {
 test('records that are removed before the retry horizon', async () => {
   await migrated();
   const database = new PgDatabase({ connectionString: made.connectionString });
-  await new Topics(database.session).create('orders', { retentionMs: 3_600_000 });
+  await new PostgresLogEngine(database).topics.create('orders', { retentionMs: 3_600_000 });
   await database.close();
   expect(await finding('retention')).toMatchObject({
     state: 'problem',

@@ -9,7 +9,7 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import { flag } from '@waybill/kernel/internal';
-import type { LogSignals, Sealer, Topics } from '@waybill/log';
+import type { LogEngine, Sealer } from '@waybill/log';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
 import type { RetryBudgetStore } from './policy/retry-budget-store.js';
 import type { CircuitState } from './policy/circuit-breaker.js';
@@ -57,13 +57,12 @@ export interface ConsumerDependencies {
   readonly patterns?: readonly PatternSubscription[];
   /** Called when this member begins to give up partitions, and when the last of them is released. */
   readonly onRebalancing?: (isRebalancing: boolean) => void;
-  /** The databases of the log and of the handlers. */
-  readonly bus: PgDatabase;
-  /** Opens handlers' transactions, in the log's database or in another migrated one. */
+  readonly log: LogEngine;
+  /** The database of the group's progress: positions, marks, charges, parked messages and dead letters. */
+  readonly database: PgDatabase;
+  /** Opens handlers' transactions, in that database or in another migrated one. */
   readonly transactions: TransactionRunner;
-  readonly topics: Topics;
-  readonly signals: LogSignals;
-  /** Stores the group's retry budget. Default: the log's database. */
+  /** Stores the group's retry budget. Default: the database of its progress. */
   readonly budgets?: RetryBudgetStore;
   /** Called for every message that was not done in an attempt. */
   readonly onAttemptOutcome?: (outcome: AttemptOutcome) => void;

@@ -1,9 +1,11 @@
 import { randomInt } from 'node:crypto';
-import { Inbox } from '@waybill/guard';
 import {
   BackgroundService,
   Bell,
   type Clock,
+  ConfigurationError,
+  describeError,
+  invariant,
   type Logger,
   OffsetOutOfRangeError,
   type PassResult,
@@ -11,14 +13,7 @@ import {
   systemClock,
 } from '@waybill/kernel';
 import { guardLogger } from '@waybill/kernel/internal';
-import {
-  type FetchPosition,
-  GroupMembership,
-  LogReader,
-  oldestBucketSeq,
-  type Ownership,
-  Sealer,
-} from '@waybill/log';
+import { bindService, type FetchPosition, type Grant, type Membership, Sealer } from '@waybill/log';
 import { PostgresBudgetStore } from './policy/retry-budget-store.js';
 import { databaseIdentity } from '@waybill/schema';
 import { ConsumerCounters } from './retry/consumer-counters.js';
@@ -39,11 +34,13 @@ import { Permits } from './delivery/permits.js';
 import type { Subscription } from './handler/subscription.js';
 import { TopicPatterns } from './handler/topic-pattern.js';
 import { TopicWatch } from './handler/topic-watch.js';
+import { ProgressOwners } from './progress/progress-owners.js';
+import { ensureOwnGroup } from './statements.generated.js';
 
 /** A consumer that has not been able to read for this many leases gives up its partitions. */
 const BLIND_LEASES = 3;
-/** Interval between removals of old inbox entries. */
-const INBOX_MS = 60_000;
+/** Interval between two reports of positions to the log, in milliseconds. */
+const REPORT_MS = 5_000;
 /** Interval between two saves of changed positions. */
 const TICK_MS = 1_000;
 /** Shortest time between two reads of the log without a signal, in milliseconds. */
@@ -57,8 +54,7 @@ export class Consumer {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #partitions: OwnedPartitions;
-  readonly #reader: LogReader;
-  readonly #membership: GroupMembership;
+  readonly #membership: Membership;
   readonly #fetcher: BackgroundService;
   readonly #ticker: BackgroundService;
   readonly #permits: Permits;
@@ -74,7 +70,14 @@ export class Consumer {
   #full: readonly PartitionLane[] = [];
   /** Partitions that are being given up. */
   #leaving = 0;
-  #inboxRecycledAt = 0;
+  #serviceId = '';
+  /** The id of the group in the service's database. */
+  #groupId = -1;
+  /** Positions as they were told to the log. */
+  readonly #reported = new Map<number, number>();
+  /** Positions of partitions that were given up since. */
+  readonly #left = new Map<number, number>();
+  #reportedAt = 0;
   #stopping: Promise<void> | undefined;
 
   /** @throws ConfigurationError */
@@ -92,7 +95,6 @@ export class Consumer {
     this.#byTopic = byTopic(dependencies.subscriptions);
     this.#clock = dependencies.clock ?? systemClock;
     this.#logger = guardLogger(dependencies.logger);
-    this.#reader = new LogReader(dependencies.bus, dependencies.topics);
     this.#permits = new Permits(this.#options.maxConcurrency, () => this.#pump());
     const service = { clock: this.#clock, logger: this.#logger };
     this.#watch = new TopicWatch({
@@ -100,8 +102,7 @@ export class Consumer {
       group: dependencies.group,
       patterns: new TopicPatterns(dependencies.patterns ?? []),
       byTopic: this.#byTopic,
-      topics: dependencies.topics,
-      signals: dependencies.signals,
+      log: dependencies.log,
     });
     this.#fetcher = new BackgroundService({
       ...service,
@@ -120,41 +121,48 @@ export class Consumer {
       idleMaxMs: TICK_MS,
     });
     const { leaseMs, heartbeatMs } = this.#options;
-    const topicsNow = (): string[] => (this.#isBlind ? [] : [...this.#byTopic.keys()]);
-    this.#membership = new GroupMembership(dependencies.bus, dependencies.topics, dependencies.signals, {
+    this.#membership = dependencies.log.join({
       ...service,
       group: dependencies.group,
-      get topics() {
-        return topicsNow();
-      },
+      serviceId: () => this.#serviceId,
+      topics: () => (this.#isBlind ? [] : [...this.#byTopic.keys()]),
       leaseMs,
       heartbeatMs,
       listener: {
-        onAssigned: (ownership) => this.#onAssigned(ownership),
-        onRevoked: (ownership) => this.#onRevoked(ownership),
-        onLost: (ownership) => this.#onLost(ownership),
+        onAssigned: (grant) => this.#onAssigned(grant),
+        onRevoked: (grant) => this.#onRevoked(grant),
+        onLost: (grant) => this.#onLost(grant),
       },
     });
-    const { group, topics } = dependencies;
-    this.#partitions = new OwnedPartitions({ ...service, group, topics, membership: this.#membership });
+    const { group, database } = dependencies;
+    const { topics } = dependencies.log;
+    const membership = this.#membership;
+    const owners = new ProgressOwners({ database, membership, groupId: () => this.#groupId });
+    this.#partitions = new OwnedPartitions({ ...service, group, topics, membership, owners });
   }
 
-  /** Joins the group and starts consuming. */
+  /**
+   * Joins the group and starts consuming.
+   * @throws ConfigurationError when handlers write to another database than that of the group's progress
+   * @throws BusMismatchError, GroupServiceMismatchError
+   */
   async start(): Promise<void> {
-    const { bus, transactions } = this.dependencies;
-    const [log, handlers] = await Promise.all([
-      databaseIdentity(bus.session),
-      databaseIdentity(transactions.session),
-    ]);
+    const { database, log } = this.dependencies;
+    await this.#assertOneDatabase();
+    const { busId, logEpoch } = await log.identity();
+    this.#serviceId = (await bindService(database.session, busId, logEpoch)).serviceId;
+    const [own] = await database.session.run(ensureOwnGroup, this.dependencies.group);
+    invariant(own !== undefined, 'group_ensure returned no row');
+    this.#groupId = own.groupId;
     await this.#watch.start();
     await this.#membership.start();
-    const context = this.#laneContext(log === handlers ? undefined : log);
+    const context = this.#laneContext();
     const { startFrom } = this.#options;
-    this.#opener = new LaneOpener(context, this.#byTopic, this.dependencies.topics, this.#reader, startFrom);
+    this.#opener = new LaneOpener(context, this.#byTopic, log, this.#membership, startFrom);
     this.#redrives = new RedriveWatch({
       ...context,
-      session: bus.session,
-      signals: this.dependencies.signals,
+      session: database.session,
+      signals: log.signals,
       lanes: () => this.#partitions.lanes(),
       wake: () => {
         this.#partitions.stirAll();
@@ -162,25 +170,39 @@ export class Consumer {
       },
     });
     this.#redrives.start();
-    this.#unsubscribe = this.dependencies.signals.subscribe('appended', this.#fetcher.bell);
+    this.#unsubscribe = log.signals.subscribe('appended', this.#fetcher.bell);
     this.#fetcher.start();
     this.#ticker.start();
   }
 
-  #laneContext(inboxFor: string | undefined): LaneContext {
-    const { bus, transactions, group, budgets, signatures } = this.dependencies;
+  /** What a handler writes and the group's progress must be in one transaction. */
+  async #assertOneDatabase(): Promise<void> {
+    const { database, transactions, group } = this.dependencies;
+    const [own, handlers] = await Promise.all([
+      databaseIdentity(database.session),
+      databaseIdentity(transactions.session),
+    ]);
+    if (own !== handlers)
+      throw new ConfigurationError(`Group ${group} cannot consume`, [
+        "its handlers' transactions are in another database than the service's: a delivery takes effect together with the " +
+          "group's progress. Give the database that handlers write to as `database`, and that of the log as `bus`",
+      ]);
+  }
+
+  #laneContext(): LaneContext {
+    const { database, transactions, group, budgets, signatures } = this.dependencies;
     const { sealer = Sealer.none, codecs = {} } = this.dependencies;
-    const { groupId } = this.#membership;
+    const groupId = this.#groupId;
     const { maxCrashes, maxParked, preparedStatements: prepared } = this.#options;
     const wake = (): void => this.#pump();
     const service = { clock: this.#clock, logger: this.#logger };
-    const store = budgets ?? new PostgresBudgetStore(bus.session);
+    const store = budgets ?? new PostgresBudgetStore(database.session);
     return {
       ...service,
       group,
       groupId,
-      databases: { bus, transactions, inboxFor, prepared, signatures, sealer, codecs },
-      topics: this.dependencies.topics,
+      databases: { database, transactions, prepared, signatures, sealer, codecs },
+      topics: this.dependencies.log.topics,
       permits: this.#permits,
       random: () => randomInt(1_000_000) / 1_000_000,
       counters: this.#counters,
@@ -210,6 +232,9 @@ export class Consumer {
     await this.#redrives?.stop();
     await this.#membership.stop();
     await this.#ticker.stop();
+    await this.#reportPositions().catch((error: unknown) =>
+      this.#logger.debug(`the last positions were not reported: ${describeError(error)}`),
+    );
   }
 
   get status(): ConsumerStatus {
@@ -225,21 +250,22 @@ export class Consumer {
     };
   }
 
-  async #onAssigned(ownership: Ownership): Promise<void> {
-    this.#partitions.assign(ownership);
+  async #onAssigned(grant: Grant): Promise<void> {
+    this.#partitions.assign(grant);
     this.#fetcher.bell.ring();
   }
 
-  async #onRevoked({ partitionId }: Ownership): Promise<void> {
+  async #onRevoked({ partitionId }: Grant): Promise<void> {
     const lane = this.#partitions.take(partitionId);
     this.#leaving += 1;
     if (this.#leaving === 1) this.dependencies.onRebalancing?.(true);
     await lane?.drain(this.#options.drainMs);
+    if (lane !== undefined) this.#left.set(partitionId, lane.position);
     this.#leaving -= 1;
     if (this.#leaving === 0) this.dependencies.onRebalancing?.(false);
   }
 
-  async #onLost({ partitionId }: Ownership): Promise<void> {
+  async #onLost({ partitionId }: Grant): Promise<void> {
     this.#partitions.take(partitionId)?.abort();
   }
 
@@ -261,7 +287,7 @@ export class Consumer {
       if (offset !== undefined) positions.push({ partitionId: lane.partitionId, offset });
     }
     // Without reading anything, it would not notice that the log is readable again.
-    if (this.#isBlind) await oldestBucketSeq(this.dependencies.bus.session);
+    if (this.#isBlind) await this.dependencies.log.topics.count();
     let again = moreAreDue;
     for (let next = 0; next < positions.length; next += FETCHED_TOGETHER) {
       if (await this.#fetchSome(positions.slice(next, next + FETCHED_TOGETHER))) again = true;
@@ -274,13 +300,13 @@ export class Consumer {
   /** Fetches for some lanes; resolves to whether to read again at once. */
   async #fetchSome(positions: readonly FetchPosition[]): Promise<boolean> {
     try {
-      const fetched = await this.#reader.fetch(positions);
+      const fetched = await this.dependencies.log.fetch(positions);
       for (const batch of fetched.batches) this.#partitions.feed(batch);
       if (fetched.batches.length > 0) this.#partitions.pump();
       return fetched.mayHaveMore;
     } catch (error) {
       if (!(error instanceof OffsetOutOfRangeError)) throw error;
-      const topic = await this.dependencies.topics.get(error.topic);
+      const topic = await this.dependencies.log.topics.get(error.topic);
       this.#partitions.fail(topic.partitionIds[error.partition] ?? -1, error);
       return true;
     }
@@ -296,16 +322,23 @@ export class Consumer {
 
   async #tick(): Promise<PassResult> {
     for (const lane of this.#partitions.lanes()) if (lane.hasMoved) await lane.tick();
-    await this.#recycleInbox();
+    const now = this.#clock.monotonic();
+    if (now - this.#reportedAt >= REPORT_MS) {
+      this.#reportedAt = now;
+      await this.#reportPositions();
+    }
     return 'idle';
   }
 
-  /** Removes inbox entries of records that the log can no longer deliver. */
-  async #recycleInbox(): Promise<void> {
-    const now = this.#clock.monotonic();
-    if (this.#opener?.usesInbox !== true || now - this.#inboxRecycledAt < INBOX_MS) return;
-    this.#inboxRecycledAt = now;
-    const oldest = await oldestBucketSeq(this.dependencies.bus.session);
-    await new Inbox().recycle(this.dependencies.transactions.session, oldest, this.#logger);
+  /** Tells the log the positions that have changed since the last time. */
+  async #reportPositions(): Promise<void> {
+    const changed = new Map(this.#left);
+    for (const { partitionId, position } of this.#partitions.lanes())
+      if (this.#reported.get(partitionId) !== position) changed.set(partitionId, position);
+    await this.#membership.reportPositions(changed);
+    for (const [partitionId, position] of changed) {
+      this.#reported.set(partitionId, position);
+      this.#left.delete(partitionId);
+    }
   }
 }

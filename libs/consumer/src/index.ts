@@ -12,6 +12,9 @@ export {
   type Subscription,
   type SubscriptionOptions,
 } from './handler/subscription.js';
+export { PartitionProgress, type StoredProgress, type Verdict } from './progress/partition-progress.js';
+export { ProgressOwners, type Ownership } from './progress/progress-owners.js';
+export { ProgressRetention, type ProgressRetentionOptions } from './progress/progress-retention.js';
 export { type PatternSubscription } from './handler/topic-pattern.js';
 export { deadLetter, drop, HandlerVerdict, retryIn } from './handler/handler-verdict.js';
 export {

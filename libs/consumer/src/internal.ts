@@ -22,4 +22,5 @@ export { type LaneContext } from './retry/lane-context.js';
 export { ConsumerCounters } from './retry/consumer-counters.js';
 export { LaneOpener } from './lane/lane-opener.js';
 export { OwnedPartitions } from './lane/owned-partitions.js';
+export { loadProgress } from './progress/partition-progress.js';
 export { Permits } from './delivery/permits.js';

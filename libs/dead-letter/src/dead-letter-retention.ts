@@ -46,7 +46,7 @@ export class DeadLetterRetention extends Retention {
 
   /** @throws ConfigurationError */
   constructor(
-    private readonly bus: PgDatabase,
+    private readonly database: PgDatabase,
     options: DeadLetterRetentionOptions = {},
     logger: Logger = silentLogger,
   ) {
@@ -68,7 +68,7 @@ export class DeadLetterRetention extends Retention {
 
   /** One pass, over a bounded number of rows. */
   async runOnce(): Promise<PassResult> {
-    const { session } = this.bus;
+    const { session } = this.database;
     const [letters] = await session.run(removeClosedDeadLetters, this.#options.closedMs, STEP);
     const [actions] = await session.run(removeOldActions, this.#options.actionsMs, STEP);
     const expired = await this.#expire();
@@ -79,7 +79,7 @@ export class DeadLetterRetention extends Retention {
   async #expire(): Promise<number> {
     const { openMs } = this.#options;
     if (openMs === 0) return 0;
-    const removed = await this.bus.transaction(async (connection) => {
+    const removed = await this.database.transaction(async (connection) => {
       const rows = await connection.run(discardExpiredDeadLetters, openMs, STEP);
       const ids = rows.map(({ id }) => id);
       if (ids.length > 0) await connection.run(removeDeadLetters, ids);

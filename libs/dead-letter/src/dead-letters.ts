@@ -11,8 +11,8 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import { show } from '@waybill/kernel/internal';
-import { appendCall, type LogSignals, Sealer, type Topics } from '@waybill/log';
-import { BatchCollector, readableMessage, RESERVED_HEADER_PREFIX } from '@waybill/log/internal';
+import { type LogEngine, type MessageSink, Sealer, sinkFor } from '@waybill/log';
+import { readableMessage, RESERVED_HEADER_PREFIX } from '@waybill/log/internal';
 import { type DeadLetterFilter, type DeadLetterState, filterJson } from './dead-letter-filter.js';
 import { type OperatorAction, operatorAction, operatorActions } from './operator-actions.js';
 import { editedMessage, idIn, traceOf } from './edited-message.js';
@@ -25,8 +25,8 @@ import {
   listDeadLetters,
   redriveDeadLetters,
   replaceDeadLetter,
+  openDeadLetterTopics,
   showDeadLetter,
-  unservedDeadLetters,
 } from './statements.generated.js';
 
 /** A dead letter as listed, without its payload. */
@@ -98,20 +98,23 @@ const PAGE = {
   after: wholeNumber({ default: 0, min: 0, max: Number.MAX_SAFE_INTEGER }),
   limit: wholeNumber({ default: 100, min: 1, max: 100_000 }),
 };
-/** Maximum size of a record batch of edited messages, in bytes; a larger message gets its own. */
-const BATCH_BYTES = 1024 * 1024;
+/** What dead letters need of the log. */
+export type DeadLetterLog = Pick<LogEngine, 'appendWithin' | 'signals' | 'subscribedTopics' | 'topics'>;
 
 /**
  * Messages that could not be handled: lists, edits, redrives and discards them. Every
  * decision is recorded with who made it and why. See {@link Redrives} for many at once.
  */
 export class DeadLetters {
+  readonly #sink: MessageSink;
+
   constructor(
-    private readonly bus: PgDatabase,
-    private readonly topics: Topics,
-    private readonly signals?: LogSignals,
+    private readonly database: PgDatabase,
+    private readonly log: DeadLetterLog,
     private readonly sealer: Sealer = Sealer.none,
-  ) {}
+  ) {
+    this.#sink = sinkFor({ log, database });
+  }
 
   /**
    * Dead letters that match a filter, by id.
@@ -123,19 +126,19 @@ export class DeadLetters {
     page: { readonly after?: number; readonly limit?: number } = {},
   ): Promise<DeadLetterSummary[]> {
     const { after, limit } = resolveOptions('page of dead letters', PAGE, page);
-    const rows = await this.bus.session.run(listDeadLetters, filterJson(filter), after, limit);
+    const rows = await this.database.session.run(listDeadLetters, filterJson(filter), after, limit);
     return rows.map((row) => ({ ...row, state: row.state as DeadLetterState }));
   }
 
   /** Dead letters that match a filter, counted by kind of failure, most frequent first. Errors like {@link list}. */
   async groups(filter: DeadLetterFilter = {}, most = 100): Promise<DeadLetterGroup[]> {
     const { limit } = resolveOptions('list of dead letters by kind', { limit: PAGE.limit }, { limit: most });
-    return this.bus.session.run(groupDeadLetters, filterJson(filter), limit);
+    return this.database.session.run(groupDeadLetters, filterJson(filter), limit);
   }
 
   /** Counts the dead letters that match a filter. Errors like {@link list}. */
   async count(filter: DeadLetterFilter = {}): Promise<number> {
-    const [row] = await this.bus.session.run(countDeadLetters, filterJson(filter));
+    const [row] = await this.database.session.run(countDeadLetters, filterJson(filter));
     return row?.count ?? 0;
   }
 
@@ -146,7 +149,11 @@ export class DeadLetters {
   async unserved(
     filter: DeadLetterFilter = {},
   ): Promise<{ readonly group: string; readonly topic: string }[]> {
-    return this.bus.session.run(unservedDeadLetters, filterJson(filter, ['open']));
+    const letters = await this.database.session.run(openDeadLetterTopics, filterJson(filter, ['open']));
+    const served = new Map<string, ReadonlySet<string>>();
+    for (const { group } of letters)
+      if (!served.has(group)) served.set(group, await this.log.subscribedTopics(group));
+    return letters.filter(({ group, topic }) => served.get(group)?.has(topic) !== true);
   }
 
   /** All values of a dead letter. @throws NotFoundError */
@@ -158,7 +165,7 @@ export class DeadLetters {
       headers: headersAsObject(headers),
       publishedAt: new Date(timestampMs),
     };
-    const { session } = this.bus;
+    const { session } = this.database;
     const stored = { ...letter, id: idIn(letter) };
     return { ...(await readableMessage(this.sealer, session, stored, `dead letter ${id}`)), id };
   }
@@ -184,7 +191,7 @@ export class DeadLetters {
       const [row] = result[0] as { redriven: number }[];
       if (row?.redriven !== 1) await this.#refuse(id);
     });
-    this.signals?.send('redrive');
+    this.log.signals.send('redrive');
   }
 
   /**
@@ -200,7 +207,7 @@ export class DeadLetters {
     if (letter.state !== 'open') throw new DeadLetterClosedError(id, letter.state);
     assertNoControl(id, edit);
     const messageId = newId();
-    const { headers, payload, keep } = await editedMessage(this.sealer, this.bus.session, letter, {
+    const { headers, payload, keep } = await editedMessage(this.sealer, this.database.session, letter, {
       ...edit,
       messageId,
     });
@@ -225,7 +232,8 @@ export class DeadLetters {
       const [row] = result[0] as { redriven?: number }[];
       if (row === undefined || row.redriven === 0) await this.#refuse(id);
     });
-    this.signals?.send(to === 'topic' ? 'appended' : 'redrive');
+    if (to === 'topic') this.#sink.sent();
+    else this.log.signals.send('redrive');
     return messageId;
   }
 
@@ -237,7 +245,7 @@ export class DeadLetters {
   async discard(filter: DeadLetterFilter, operator: Operator & { readonly reason: string }): Promise<number> {
     let discarded = 0;
     for (;;) {
-      const open = await this.bus.session.run(listDeadLetters, filterJson(filter, ['open']), 0, STEP);
+      const open = await this.database.session.run(listDeadLetters, filterJson(filter, ['open']), 0, STEP);
       if (open.length === 0) break;
       const ids = open.map(({ id }) => id);
       const audits = ids.map((id) =>
@@ -246,17 +254,17 @@ export class DeadLetters {
       await this.#decide([bindStatement(discardDeadLetters, ids), ...audits], async () => {});
       discarded += ids.length;
     }
-    if (discarded > 0) this.signals?.send('redrive');
+    if (discarded > 0) this.log.signals.send('redrive');
     return discarded;
   }
 
   /** Operators' actions on a dead letter, newest first. */
   async actions(id: number): Promise<OperatorAction[]> {
-    return operatorActions(this.bus.session, { kind: 'dead-letter', id: String(id) });
+    return operatorActions(this.database.session, { kind: 'dead-letter', id: String(id) });
   }
 
   async #read(id: number) {
-    const [row] = await this.bus.session.run(showDeadLetter, id);
+    const [row] = await this.database.session.run(showDeadLetter, id);
     if (row === undefined) throw new NotFoundError(`dead letter ${id}`);
     return row;
   }
@@ -271,7 +279,7 @@ export class DeadLetters {
     statements: readonly BoundStatement[],
     check: (result: unknown[][]) => Promise<void>,
   ): Promise<unknown[][]> {
-    return this.bus.transaction(async (connection) => {
+    return this.database.transaction(async (connection) => {
       const result = await connection.runBatch(statements);
       await check(result);
       return result;
@@ -284,7 +292,7 @@ export class DeadLetters {
     headers: string,
     payload: Buffer | null,
   ): Promise<BoundStatement[]> {
-    const batches = await new BatchCollector(this.topics, BATCH_BYTES).collect(async (add) =>
+    return this.#sink.collect(async (add) =>
       add({
         id: Buffer.from(messageId),
         topic: letter.topic,
@@ -295,7 +303,6 @@ export class DeadLetters {
         timestampMs: letter.timestampMs,
       }),
     );
-    return [appendCall(batches, -1, 'all')];
   }
 }
 

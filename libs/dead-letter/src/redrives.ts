@@ -58,7 +58,7 @@ export class Redrives {
   readonly #steps = new Map<number, number>();
 
   constructor(
-    private readonly bus: PgDatabase,
+    private readonly database: PgDatabase,
     private readonly signals?: LogSignals,
     private readonly clock: Clock = systemClock,
   ) {}
@@ -79,7 +79,7 @@ export class Redrives {
       ]);
     }
     const filterText = filterJson(filter, ['open']);
-    return this.bus.transaction(async (connection) => {
+    return this.database.transaction(async (connection) => {
       const [row] = await connection.run(startRedrive, filterText, operator.by, perSecond);
       const { id, total } = row as { id: number; total: number };
       const target = { kind: 'redrive', id: String(id) };
@@ -108,7 +108,7 @@ export class Redrives {
   /** Ends a running redrive: dead letters already redriven stay so. @throws NotFoundError if none with that id runs */
   async cancel(id: number, operator: Operator): Promise<void> {
     const audit = operatorAction(operator, 'cancel', { kind: 'redrive', id: String(id) });
-    await this.bus.transaction(async (connection) => {
+    await this.database.transaction(async (connection) => {
       const [cancelled] = await connection.runBatch([bindStatement(cancelRedrive, id), audit]);
       if (cancelled?.length === 0) throw new NotFoundError(`running redrive ${id}`);
     });
@@ -117,14 +117,14 @@ export class Redrives {
   /** The newest redrives. */
   async list(most = 20): Promise<RedriveSummary[]> {
     const { limit } = resolveOptions('list of redrives', LIST, { limit: most });
-    const rows = await this.bus.session.run(listRedrives, limit);
+    const rows = await this.database.session.run(listRedrives, limit);
     return rows.map((row) => ({ ...row, state: row.state as RedriveProgress['state'] }));
   }
 
   async #step(id: number): Promise<RedriveProgress & { readonly pauseMs: number }> {
     // The rate is stored with the redrive; the first step, of one, reads it.
     const most = this.#steps.get(id) ?? 1;
-    const [row] = await this.bus.session.run(redriveStep, id, most);
+    const [row] = await this.database.session.run(redriveStep, id, most);
     if (row === undefined) throw new NotFoundError(`redrive ${id}`);
     const next = Math.max(1, Math.min(STEP, Math.floor(row.perSecond / STEPS_A_SECOND)));
     this.#steps.set(id, next);

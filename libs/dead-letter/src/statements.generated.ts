@@ -115,6 +115,15 @@ export const listRedrives = statement<[limit: number], { id: number; actor: stri
  limit $1`);
 
 /**
+ * Groups and topics of the dead letters that match a filter.
+ */
+export const openDeadLetterTopics = statement<[filter: string], { group: string; topic: string }>('open-dead-letter-topics', `select distinct g.name as "group", d.topic
+  from :schema.dead_letter_ids($1::jsonb, 0, 2147483647) as i (id)
+  join :schema.dead_letter d on d.id = i.id
+  join :schema.consumer_group g on g.id = d.group_id
+ order by 1, 2`);
+
+/**
  * Records an operator's action.
  */
 export const recordAction = statement<[statedBy: string, action: string, targetKind: string, target: string, reason: string | null, details: string], Record<never, never>>('record-action', `insert into :schema.operator_action (stated_by, action, target_kind, target, reason, details)
@@ -201,14 +210,3 @@ export const startRedrive = statement<[filter: string, statedBy: string, perSeco
 select $1::jsonb, $2, $3, coalesce(pg_catalog.max(i.id), 0), pg_catalog.count(*)
   from :schema.dead_letter_ids($1::jsonb, 0, 2147483647) as i (id)
 returning id, total`);
-
-/**
- * Groups and topics of open dead letters that match a filter, where no live process handles the topic.
- */
-export const unservedDeadLetters = statement<[filter: string], { group: string; topic: string }>('unserved-dead-letters', `select distinct g.name as "group", d.topic
-  from :schema.dead_letter_ids($1::jsonb, 0, 2147483647) as i (id)
-  join :schema.dead_letter d on d.id = i.id
-  join :schema.consumer_group g on g.id = d.group_id
- where not exists (select from :schema.group_member m
-                    where m.group_id = d.group_id and m.lease_until > pg_catalog.clock_timestamp() and d.topic = any (m.topics))
- order by 1, 2`);

@@ -7,7 +7,7 @@ import {
   type PgConnection,
   type PgDatabase,
 } from '@waybill/kernel';
-import { type LogSignals, Sealer, type Topics } from '@waybill/log';
+import { type LogEngine, Sealer } from '@waybill/log';
 import { subjectHash } from '@waybill/log/internal';
 import { type OperatorAction, operatorAction, operatorActions } from '@waybill/dead-letter';
 import {
@@ -55,9 +55,8 @@ const digest = (text: string): string => createHash('sha256').update(text).diges
 export class Erasure {
   /** @param sealer knows the pseudonyms of encrypted keys. Default: one without a cipher */
   constructor(
-    private readonly bus: PgDatabase,
-    private readonly topics: Topics,
-    private readonly signals?: LogSignals,
+    private readonly database: PgDatabase,
+    private readonly log: Pick<LogEngine, 'fetch' | 'offsets' | 'signals' | 'topics'>,
     private readonly sealer: Sealer = Sealer.none,
   ) {}
 
@@ -70,7 +69,7 @@ export class Erasure {
     assertTarget(target);
     const what = nameOf(target);
     try {
-      const report = await this.bus.transaction(async (connection) => {
+      const report = await this.database.transaction(async (connection) => {
         const done =
           'subject' in target
             ? await this.#ofSubject(connection, target.subject, target.stopSagas === true)
@@ -81,7 +80,7 @@ export class Erasure {
         await connection.runBatch([operatorAction(operator, 'erase', { kind: KIND, id: what }, details)]);
         return { what, done, remains };
       });
-      this.signals?.send('redrive');
+      this.log.signals.send('redrive');
       return report;
     } catch (error) {
       if (error instanceof DryRunRollbackError) return error.report;
@@ -91,7 +90,7 @@ export class Erasure {
 
   /** Past erasures, newest first. */
   async actions(): Promise<OperatorAction[]> {
-    return operatorActions(this.bus.session, { kind: KIND });
+    return operatorActions(this.database.session, { kind: KIND });
   }
 
   async #ofSubject(connection: PgConnection, subject: string, stopSagas: boolean): Promise<ErasedPart[]> {
@@ -135,7 +134,7 @@ export class Erasure {
 
   async #remains(target: ErasureTarget): Promise<Remainder[]> {
     if ('subject' in target) return this.#unreadable(target.subject);
-    const places = await logRemainders(this.bus, this.topics, this.#wanted(target));
+    const places = await logRemainders(this.log, this.#wanted(target));
     return [
       ...places,
       {
@@ -148,7 +147,7 @@ export class Erasure {
 
   async #unreadable(subject: string): Promise<Remainder[]> {
     const hash = subjectHash(subject);
-    const [row] = await this.bus.session.run(countOfSubject, hash, hash.toString('hex'));
+    const [row] = await this.database.session.run(countOfSubject, hash, hash.toString('hex'));
     const counts = Object.entries(row ?? {}).filter(([, rows]) => rows > 0);
     return [
       ...counts.map(([table, rows]) => ({

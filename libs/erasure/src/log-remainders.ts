@@ -1,5 +1,4 @@
-import type { PgDatabase } from '@waybill/kernel';
-import { decodeBatch, LogReader, type LogRecord, type Topics } from '@waybill/log';
+import { decodeBatch, type LogEngine, type LogRecord } from '@waybill/log';
 import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
 import type { Remainder } from './erasure-report.js';
 
@@ -20,20 +19,18 @@ const MOST_PLACES = 1_000;
  * bucket. Reads every record of the topic, or of all topics.
  */
 export async function logRemainders(
-  database: PgDatabase,
-  topics: Topics,
+  log: Pick<LogEngine, 'fetch' | 'offsets' | 'topics'>,
   wanted: RecordsToFind,
 ): Promise<Remainder[]> {
-  const all = await topics.list();
+  const all = await log.topics.list();
   // A bucket is removed as a whole, and all topics share buckets.
   const keptMs = Math.max(0, ...all.map(({ retentionMs }) => retentionMs)) + DAY_MS;
-  const reader = new LogReader(database, topics);
   const found: Remainder[] = [];
   let more = 0;
   for (const { name, partitionIds } of all) {
     if (wanted.topic !== null && wanted.topic !== name) continue;
     for (const [number, partitionId] of partitionIds.entries())
-      for await (const record of recordsOf(reader, partitionId)) {
+      for await (const record of recordsOf(log, partitionId)) {
         if (!isWanted(record, wanted)) continue;
         if (found.length >= MOST_PLACES) more += 1;
         else
@@ -48,11 +45,14 @@ export async function logRemainders(
   return more === 0 ? found : [...found, rest];
 }
 
-async function* recordsOf(reader: LogReader, partitionId: number): AsyncGenerator<LogRecord> {
-  const offsets = (await reader.offsets([partitionId])).get(partitionId);
+async function* recordsOf(
+  log: Pick<LogEngine, 'fetch' | 'offsets'>,
+  partitionId: number,
+): AsyncGenerator<LogRecord> {
+  const offsets = (await log.offsets([partitionId])).get(partitionId);
   const endOffset = offsets?.endOffset ?? 0;
   for (let offset = offsets?.startOffset ?? 0; offset < endOffset;) {
-    const { batches } = await reader.fetch([{ partitionId, offset }]);
+    const { batches } = await log.fetch([{ partitionId, offset }]);
     if (batches.length === 0) return;
     for (const batch of batches) {
       yield* decodeBatch(batch.data, { fromOffset: offset });

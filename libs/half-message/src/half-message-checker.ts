@@ -48,7 +48,7 @@ export type HalfMessageCheckerOptions = Given<typeof SPECS>;
 /** What a {@link HalfMessageChecker} works with. */
 export interface HalfMessageCheckerDependencies {
   /** The log's database, which stores the half messages. */
-  readonly bus: PgDatabase;
+  readonly database: PgDatabase;
   readonly store: HalfStore;
   /** The producer group whose half messages it checks. */
   readonly group: string;
@@ -113,8 +113,15 @@ const ANSWER_CHARS = 500;
  */
 const FAILURES_MIN = 10;
 
-function claimRows(bus: PgDatabase, group: string, lowMs: number, most: number, leaseMs: number, by: string) {
-  return bus.session.run(claimHalves, group, lowMs, most, leaseMs, by);
+function claimRows(
+  database: PgDatabase,
+  group: string,
+  lowMs: number,
+  most: number,
+  leaseMs: number,
+  by: string,
+) {
+  return database.session.run(claimHalves, group, lowMs, most, leaseMs, by);
 }
 
 /**
@@ -198,11 +205,11 @@ export class HalfMessageChecker {
     const { concurrency, checkTimeoutMs } = this.#options;
     const free = concurrency - this.#running.size;
     if (free <= 0) return 0;
-    const { bus, group, instance = `process ${process.pid}` } = this.#dependencies;
+    const { database, group, instance = `process ${process.pid}` } = this.#dependencies;
     const startedAt = this.#clock.monotonic();
     const sweep = startedAt >= this.#sweepAt;
     const lease = checkTimeoutMs + LEASE_MARGIN_MS;
-    const rows = await claimRows(bus, group, sweep ? 0 : this.#lowMs, free, lease, instance);
+    const rows = await claimRows(database, group, sweep ? 0 : this.#lowMs, free, lease, instance);
     const tookMs = this.#clock.monotonic() - startedAt;
     if (sweep && rows.length < free)
       this.#sweepAt = startedAt + Math.max(SWEEP_MIN_MS, SWEEP_PAUSES * tookMs);
@@ -233,7 +240,7 @@ export class HalfMessageChecker {
     const { checkIntervalMaxMs, retryMs, retryMaxMs, undecidedAfterMs } = this.#options;
     const failure = result.verdict === 'unanswered' ? (result.failure ?? NO_CHECK) : null;
     const counts = result.verdict === 'unknown';
-    const [deferred] = await this.#dependencies.bus.session.run(
+    const [deferred] = await this.#dependencies.database.session.run(
       deferHalf,
       row.id,
       row.epoch,
@@ -332,8 +339,8 @@ export class HalfMessageChecker {
 
   async #halfOf(row: ClaimedHalf, signal: AbortSignal): Promise<HalfToCheck> {
     const { id, preparedAt, checks } = row;
-    const { codecs = {}, sealer = Sealer.none, bus } = this.#dependencies;
-    const messages = await contentToCheck(row, { codecs, sealer, session: bus.session });
+    const { codecs = {}, sealer = Sealer.none, database } = this.#dependencies;
+    const messages = await contentToCheck(row, { codecs, sealer, session: database.session });
     return { id, group: this.#dependencies.group, preparedAt, checks, messages, signal };
   }
 }

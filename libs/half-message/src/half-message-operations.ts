@@ -96,7 +96,7 @@ const NUMBERS: Readonly<Record<HalfMessageState, number>> = {
 /** Shows half messages, and decides on those that check-back could not. Every decision is stored with its operator. */
 export class HalfMessageOperations {
   constructor(
-    private readonly bus: PgDatabase,
+    private readonly database: PgDatabase,
     private readonly store: HalfStore,
     private readonly sealer: Sealer = Sealer.none,
   ) {}
@@ -119,22 +119,22 @@ export class HalfMessageOperations {
       problems.push(`after must be the id of a half message`);
     if (problems.length > 0) throw new ConfigurationError('Half messages cannot be listed', problems);
     const numbers = [...new Set(states.map((state) => NUMBERS[state]))];
-    const rows = await this.bus.session.run(listHalves, numbers, group, page.after ?? null, limit);
+    const rows = await this.database.session.run(listHalves, numbers, group, page.after ?? null, limit);
     return rows.map(summaryOf).filter(({ state }) => states.includes(state));
   }
 
   /** @throws NotFoundError */
   async show(id: string): Promise<HalfMessageDetail> {
-    const [row] = isId(id) ? await this.bus.session.run(showHalf, id) : [];
+    const [row] = isId(id) ? await this.database.session.run(showHalf, id) : [];
     if (row === undefined) throw new NotFoundError(`half message ${id}`);
     const { payloads, messages, local } = row;
     const localDatabase = local === null ? null : (JSON.parse(local) as { name: string }).name;
     const summary = { ...summaryOf(row), localDatabase };
     if (payloads === null) return { ...summary, payloads, headers: null, unreadable: null };
-    const { sealer, bus } = this;
+    const { sealer, database } = this;
     const read = await Promise.all(
       restoreContent({ messages, payloads }).map((message) =>
-        readableMessage(sealer, bus.session, message, `message ${message.id} of half message ${id}`),
+        readableMessage(sealer, database.session, message, `message ${message.id} of half message ${id}`),
       ),
     );
     return {
@@ -164,7 +164,7 @@ export class HalfMessageOperations {
   async check(id: string, operator: Operator): Promise<void> {
     const audit = operatorAction(operator, 'check', { kind: 'half', id });
     if (!isId(id)) throw new NotFoundError(`half message ${id}`);
-    await this.bus.transaction(async (connection) => {
+    await this.database.transaction(async (connection) => {
       const rows = await connection.run(checkHalfAgain, id);
       if (rows.length === 0) throw new NotFoundError(`open half message ${id}`);
       await connection.runBatch([audit]);
@@ -173,17 +173,17 @@ export class HalfMessageOperations {
 
   /** What operators did with a half message, newest first. */
   async actions(id: string): Promise<OperatorAction[]> {
-    return operatorActions(this.bus.session, { kind: 'half', id });
+    return operatorActions(this.database.session, { kind: 'half', id });
   }
 
   async stats(): Promise<HalfMessageStats> {
-    const [row] = await this.bus.session.run(halfStats);
+    const [row] = await this.database.session.run(halfStats);
     return row ?? { open: 0, undecided: 0, oldestOpenAgeMs: null };
   }
 
   /** Problems of half messages: which checks fail, and why. */
   async trouble(): Promise<HalfMessageTrouble> {
-    const [row] = await this.bus.session.run(halfTrouble);
+    const [row] = await this.database.session.run(halfTrouble);
     return row ?? { oldestUndecidedAgeMs: null, failing: 0, oldestFailingMs: null, lastFailure: null };
   }
 

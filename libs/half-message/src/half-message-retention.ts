@@ -30,7 +30,7 @@ export class HalfMessageRetention extends Retention {
 
   /** @throws ConfigurationError */
   constructor(
-    private readonly bus: PgDatabase,
+    private readonly database: PgDatabase,
     options: HalfMessageRetentionOptions = {},
     logger: Logger = silentLogger,
   ) {
@@ -41,7 +41,7 @@ export class HalfMessageRetention extends Retention {
 
   /** One pass over the ring. A slot in use is left for the next pass. */
   async runOnce(): Promise<PassResult> {
-    await this.eachSlot(SLOTS, (slot) => this.bus.session.run(emptyHalfSlot, slot, this.#decidedMs));
+    await this.eachSlot(SLOTS, (slot) => this.database.session.run(emptyHalfSlot, slot, this.#decidedMs));
     return 'idle';
   }
 }

@@ -242,7 +242,7 @@ export class HalfMessages {
     const { barrier = false, ...rest } = options;
     const local = this.#local(database);
     const described = await this.#databases.describe(local);
-    if (local.transactions.session === this.#dependencies.bus.session)
+    if (local.transactions.session === this.#dependencies.database.session)
       throw new ConfigurationError('A half message cannot be prepared within its local transaction', [
         `the transactions of ${local.name} and the bus share a pool of connections`,
       ]);

@@ -1,4 +1,5 @@
 import {
+  type Bell,
   type BoundStatement,
   bindStatement,
   type Clock,
@@ -11,14 +12,8 @@ import {
   systemClock,
 } from '@waybill/kernel';
 import { sqlStateOf } from '@waybill/kernel/internal';
-import {
-  appendCall,
-  type LogSignals,
-  type MessageToCollect,
-  type ReadyBatch,
-  type Topics,
-} from '@waybill/log';
-import { BatchCollector, blamesMessage } from '@waybill/log/internal';
+import { type MessageSink, type MessageToCollect, type SinkDependencies, sinkFor } from '@waybill/log';
+import { blamesMessage } from '@waybill/log/internal';
 import type { EncodedMessage } from '@waybill/outbox';
 import { armedBy, type TimerAlarm, timerStatements } from '@waybill/timer';
 import { deliveryOf, type HalfContent, restoreContent, storeContent } from './half-content.js';
@@ -35,10 +30,12 @@ interface WaitingCommit {
 
 /** What a {@link HalfStore} works with. */
 export interface HalfStoreDependencies {
-  /** The log's database, which stores the half messages. */
-  readonly bus: PgDatabase;
-  readonly topics: Topics;
-  readonly signals?: LogSignals | undefined;
+  /** The database that stores the half messages. */
+  readonly database: PgDatabase;
+  /** The log, in the same database: its appends are part of the commits of half messages. */
+  readonly log: SinkDependencies['log'];
+  /** Rung when committed messages wait in the outbox. */
+  readonly bell?: Bell | undefined;
   /** Called for delayed messages that were committed; without it, their timers are found by polling. */
   readonly alarm?: TimerAlarm | undefined;
   readonly clock?: Clock | undefined;
@@ -84,9 +81,6 @@ export interface Decision {
 export type DecisionOutcome = 'done' | 'already' | 'fenced';
 
 const OPEN = [STATE.prepared, STATE.undecided];
-/** Maximum size of a record batch, in bytes; a larger single message gets its own batch. */
-const BATCH_BYTES = 1024 * 1024;
-const SPARE_COLLECTORS = 16;
 /** Maximum number of half messages, and bytes of their payloads, that share a transaction. */
 const TOGETHER_HALVES = 200;
 const TOGETHER_BYTES = 4 * 1024 * 1024;
@@ -96,20 +90,20 @@ const OF_ONE: ReadonlySet<string> = new Set(['WB008', 'TOPIC_UNKNOWN', 'MESSAGE_
 /** Half messages in the database: each decision is a transaction, or a part of one. */
 export class HalfStore {
   readonly #clock: Clock;
-  /** Only one append fills a collector at a time. */
-  readonly #collectors: BatchCollector[] = [];
+  readonly #sink: MessageSink;
   readonly #waiting: WaitingCommit[] = [];
   #committing = false;
 
   constructor(private readonly dependencies: HalfStoreDependencies) {
     this.#clock = dependencies.clock ?? systemClock;
+    this.#sink = sinkFor(dependencies);
   }
 
   /** @throws TopicUnknownError, MessageInvalidError */
   async prepare(half: HalfToStore): Promise<StoredHalf> {
     const { id, group, encoded, immunityMs, deadlineMs, intervalMs, checkMax, local } = half;
     const { messages, payloads } = storeContent(encoded);
-    const { session } = this.dependencies.bus;
+    const { session } = this.dependencies.database;
     for (const { keepSubject } of encoded)
       if (keepSubject !== null) await session.run(keepSubject.statement, ...keepSubject.params);
     const [row] = await session.run(
@@ -183,9 +177,9 @@ export class HalfStore {
         deliveryOf(encoded, Math.floor(preparedMs + now - storedAt)).records,
     );
     const ids = halves.map(({ id }) => id);
-    const batches = await this.#collect(records);
-    const statements = [bindStatement(commitPreparedHalves, ids, 'producer'), appendCall(batches, -1, 'all')];
-    await this.dependencies.bus.withConnection(async (connection) => {
+    const sending = await this.#collect(records);
+    const statements = [bindStatement(commitPreparedHalves, ids, 'producer'), ...sending];
+    await this.dependencies.database.withConnection(async (connection) => {
       try {
         await connection.runBatch(statements, { begin: true, commit: true });
       } catch (error) {
@@ -193,7 +187,7 @@ export class HalfStore {
         throw error;
       }
     });
-    this.dependencies.signals?.send('appended');
+    this.#sink.sent();
   }
 
   /**
@@ -205,7 +199,7 @@ export class HalfStore {
     const { verdict, by, reason = null, epoch = null, from = OPEN, audit } = decision;
     const wanted = verdict === 'commit' ? STATE.committed : STATE.rolledBack;
     const claim = bindStatement(decideHalf, id, wanted, by, reason, epoch, from);
-    return this.dependencies.bus.withConnection(async (connection) => {
+    return this.dependencies.database.withConnection(async (connection) => {
       try {
         const [rows] = await connection.runBatch([claim], { begin: true });
         const row = (rows as DecisionRow[])[0];
@@ -217,11 +211,10 @@ export class HalfStore {
         }
         const delivery = verdict === 'commit' ? deliveryOf(contentOf(row), row.nowMs ?? 0) : undefined;
         const timers = timerStatements(delivery?.timers ?? []);
-        const batches = await this.#collect(delivery?.records ?? []);
-        const append = batches.length > 0 ? [appendCall(batches, -1, 'all')] : [];
+        const sending = await this.#collect(delivery?.records ?? []);
         const before = [...(audit === undefined ? [] : [audit]), ...timers];
-        const results = await connection.runBatch([...before, ...append], { commit: true });
-        if (batches.length > 0) this.dependencies.signals?.send('appended');
+        const results = await connection.runBatch([...before, ...sending], { commit: true });
+        if (sending.length > 0) this.#sink.sent();
         if (timers.length > 0) this.dependencies.alarm?.armed(armedBy(results.slice(0, before.length)));
         return outcome;
       } catch (error) {
@@ -231,14 +224,9 @@ export class HalfStore {
     });
   }
 
-  async #collect(records: readonly MessageToCollect[]): Promise<ReadyBatch[]> {
+  async #collect(records: readonly MessageToCollect[]): Promise<BoundStatement[]> {
     if (records.length === 0) return [];
-    const collector = this.#collectors.pop() ?? new BatchCollector(this.dependencies.topics, BATCH_BYTES);
-    try {
-      return await collector.collect(async (add) => records.forEach((record) => add(record)));
-    } finally {
-      if (this.#collectors.length < SPARE_COLLECTORS) this.#collectors.push(collector);
-    }
+    return this.#sink.collect(async (add) => records.forEach((record) => add(record)));
   }
 }
 

@@ -17,6 +17,7 @@ export * from './errors/half-message-errors.js';
 export * from './errors/request-errors.js';
 export * from './errors/runtime-errors.js';
 export * from './errors/schema-errors.js';
+export * from './errors/bus-errors.js';
 export * from './errors/usage-errors.js';
 export { type ErrorDetails, isWaybillError, WaybillError } from './errors/waybill-error.js';
 export { isId, newId } from './ids.js';

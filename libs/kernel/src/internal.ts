@@ -21,7 +21,7 @@ export { isPlainObject, NotPlainJsonError, plainJson } from './plain-json.js';
 export { dictionary, own } from './dictionary.js';
 export { ADDRESS_OPTIONS, addressOf, addressProblems, databaseNameOf } from './pg/database-address.js';
 export { derivedName } from './sql/derived-name.js';
-export { assertSchemaName, renderSql, statement } from './sql/statement.js';
+export { assertSchemaName, busSchemaOf, renderSql, statement } from './sql/statement.js';
 export { TransactionLostError } from './sql/transaction-runner.js';
 export {
   isConnectionLoss,

@@ -3,7 +3,7 @@
 -- Params: name text, retentionMs bigint?, onDeadLetter text?, onExpired text?, backlogMaxMessages bigint?,
 --   backlogMaxBytes bigint?
 -- Returns: name text
-update :schema.topic t
+update :bus.topic t
    set retention_ms = coalesce($2, t.retention_ms), on_dead_letter = coalesce($3, t.on_dead_letter),
        on_expired = coalesce($4, t.on_expired),
        backlog_max_messages = nullif(coalesce($5, t.backlog_max_messages), 0),

@@ -2,4 +2,4 @@
 -- Params: none
 -- Returns: count bigint
 -- Index: the whole of a small table
-select count(*) as count from :schema.topic;
+select count(*) as count from :bus.topic;

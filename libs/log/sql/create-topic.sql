@@ -3,4 +3,4 @@
 --   backlogMaxMessages bigint?, backlogMaxBytes bigint?
 -- Returns: none
 -- Locks: the new rows
-select from :schema.topic_create($1, $2, $3, $4, $5, $6, $7);
+select from :bus.topic_create($1, $2, $3, $4, $5, $6, $7);

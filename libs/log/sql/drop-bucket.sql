@@ -2,4 +2,4 @@
 -- Params: none
 -- Returns: dropped boolean
 -- Locks: the structure and the bucket's table, for at most 50 ms of waiting
-select :schema.log_drop_bucket() as dropped;
+select :bus.log_drop_bucket() as dropped;

@@ -5,8 +5,8 @@
 -- Returns: topic text
 -- Index: group_member_pkey, topic_name_key
 select t.name as topic
-  from :schema.topic t
+  from :bus.topic t
  where t.name = any ($2::text[])
-   and t.created_at >= (select min(m.joined_at) from :schema.group_member m where m.group_id = $1)
-   and exists (select from :schema.group_member m
+   and t.created_at >= (select min(m.joined_at) from :bus.group_member m where m.group_id = $1)
+   and exists (select from :bus.group_member m
                 where m.group_id = $1 and m.joined_at <= t.created_at and t.name = any (m.topics));

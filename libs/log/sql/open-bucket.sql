@@ -2,4 +2,4 @@
 -- Params: bucketMs bigint
 -- Returns: opened boolean
 -- Locks: the structure, for at most 50 ms of waiting
-select :schema.log_open_bucket($1) as opened;
+select :bus.log_open_bucket($1) as opened;

@@ -1,4 +1,10 @@
-export { appendCall, type ReadyBatch, sortForAppend, type SynchronousAcks } from './append/append-call.js';
+export { assignRange, type MemberSubscription } from './engine/assign-range.js';
+export {
+  LogAppender,
+  type LogAppenderOptions,
+  type RecordLocation,
+  type RecordToAppend,
+} from './append/log-appender.js';
 export { type MessageToCollect } from './append/batch-collector.js';
 export {
   aesCipher,
@@ -13,30 +19,45 @@ export {
   type SealOptions,
   type SubjectKey,
 } from './cipher/index.js';
-export { groupLag, oldestBucketSeq, type PartitionLag } from './group/group-lag.js';
 export {
-  GroupMembership,
-  type GroupMembershipOptions,
-  type MembershipListener,
-  type Ownership,
-} from './group/group-membership.js';
-export {
-  LogAppender,
-  type LogAppenderOptions,
-  type RecordLocation,
-  type RecordToAppend,
-} from './append/log-appender.js';
-export {
+  type AppendOptions,
+  type AppendStatement,
   type Fetched,
   type FetchedBatch,
+  type FetchLimits,
   type FetchPosition,
-  LogReader,
+  type HandOverStatement,
+  type LogEngine,
+  type LogIdentity,
   type PartitionOffsets,
-} from './read/log-reader.js';
-export { LogRetention, type LogRetentionOptions } from './log-retention.js';
-export { LogSignals, type Signal } from './signal/log-signals.js';
-export { PartitionProgress, type StoredProgress, type Verdict } from './group/partition-progress.js';
-export { assignRange, type MemberSubscription } from './group/assign-range.js';
+  type SynchronousAcks,
+} from './engine/log-engine.js';
+export { type LogNotes, type LogSignals, type NoteListener, type Signal } from './engine/log-signals.js';
+export {
+  type Grant,
+  type Membership,
+  type MembershipListener,
+  type MembershipOptions,
+  type TakenPartition,
+} from './engine/membership.js';
+export { TopicRefresh } from './engine/topic-refresh.js';
+export { bindService, type ServiceBinding } from './engine/service-binding.js';
+export { type LoggedPass, type SourcePass, type SourceState } from './engine/source-pass.js';
+export { type MessageSink } from './sink/message-sink.js';
+export { type SinkDependencies, sinkFor } from './sink/sink-for.js';
+export { type Appended, type ReadyBatch, sortForAppend } from './engine/ready-batch.js';
+export {
+  type NewTopic,
+  type OnDeadLetter,
+  type OnExpired,
+  type PartitionRow,
+  type Topic,
+  type TopicListener,
+  type TopicOptions,
+  Topics,
+  type TopicSettings,
+  type TopicStore,
+} from './engine/topics.js';
 export {
   partitionForKey,
   type BuildOptions,
@@ -46,11 +67,3 @@ export {
   type DecodeOptions,
   type LogRecord,
 } from './record/index.js';
-export {
-  type OnDeadLetter,
-  type OnExpired,
-  type Topic,
-  type TopicOptions,
-  Topics,
-  type TopicSettings,
-} from './topics.js';

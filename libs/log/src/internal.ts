@@ -11,7 +11,7 @@ export {
   subjectHash,
 } from './cipher/index.js';
 export { Partitioner } from './append/partitioner.js';
-export { advanceTogether, type FirstPosition, loadProgress } from './group/partition-progress.js';
+export { assertInRange } from './engine/assert-in-range.js';
 export {
   CAUSE_ID_HEADER,
   EXPIRES_AT_HEADER,
@@ -22,12 +22,4 @@ export {
 } from './record/record-headers.js';
 export { blamesMessage, learnsOfTopics, type Rejection, rejectionOf } from './rejection.js';
 export { Rejections } from './rejections.js';
-export { assertTopicName } from './topics.js';
-export {
-  describeMembers,
-  groupBacklogs,
-  listGroups,
-  oldestTransaction,
-  unsubscribedTopics,
-  newToGroup,
-} from './statements.generated.js';
+export { assertTopicName } from './engine/topics.js';

@@ -1,6 +1,6 @@
 import { describeError, isWaybillError } from '@waybill/kernel';
 import { cleanText, sqlStateOf } from '@waybill/kernel/internal';
-import type { Topics } from './topics.js';
+import type { Topics } from './engine/topics.js';
 
 /** Why one message can never be appended or scheduled. */
 export interface Rejection {
@@ -10,8 +10,8 @@ export interface Rejection {
 }
 
 const REASON_CHARS = 500;
-/** The server refuses a value (22), its row (23), or its size (54): this says nothing about other messages. */
-const OF_ONE_MESSAGE = /^(22|23|54)/;
+/** The server refuses a value (22), its row (23, WB006), or its size (54): this says nothing about other messages. */
+const OF_ONE_MESSAGE = /^(22|23|54|WB006)/;
 
 /** The reason in an error that concerns one message, as one line. */
 export function rejectionOf(error: unknown): Rejection {
@@ -41,6 +41,7 @@ export async function learnsOfTopics(topics: Topics, names: ReadonlySet<string>)
 
 function codeOf(error: unknown): string {
   const state = sqlStateOf(error);
-  if (state !== undefined) return state;
-  return isWaybillError(error) ? error.code : 'UNREADABLE';
+  // Those of Waybill's own functions have a code that says more.
+  if (state !== undefined && !state.startsWith('WB')) return state;
+  return isWaybillError(error) ? error.code : (state ?? 'UNREADABLE');
 }

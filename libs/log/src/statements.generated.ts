@@ -2,55 +2,42 @@
 import { statement } from '@waybill/kernel/internal';
 
 /**
- * Stores where a group begins in partitions, with nothing in flight, under the fence of each. Raises, and stores
- * nothing, if another member owns one of them, or its owner's row is locked.
- * Locks: the owners' rows (share), until the transaction ends; waits for none
- */
-export const advanceAll = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string, ownerEpochs: readonly (number | null)[], positions: readonly (number | null)[]], Record<never, never>>('advance-all', `select :schema.advance_all($1, $2, $3::uuid, $4, $5)::text`);
-
-/**
- * Stores a position, and the offset up to which records may have been begun, under the fence.
- * Locks: the owner's row (share), until the transaction ends
- */
-export const advance = statement<[groupId: number, partitionId: number, memberId: string, ownerEpoch: number, position: number, inFlightEnd: number], Record<never, never>>('advance', `select :schema.advance($1, $2, $3::uuid, $4, $5, $6)::text`);
-
-/**
  * Appends record batches, concatenated in data, partitions ascending.
  * Locks: the structure (shared), then the partitions ascending, until the transaction ends
  */
 export const appendRecords = statement<[partitionIds: readonly (number | null)[], recordCounts: readonly (number | null)[], byteLengths: readonly (number | null)[], maxTimestamps: readonly (number | null)[], baseSequences: readonly (number | null)[], data: Buffer, producerId: number, synchronousCommit: string | null], { partitionId: number; baseOffset: number }>('append-records', `select a.appended_partition as "partitionId", a.appended_offset as "baseOffset"
-  from :schema.log_append($1, $2, $3, $4, $5, $6, $7, $8) a`);
+  from :bus.log_append($1, $2, $3, $4, $5, $6, $7, $8) a`);
+
+/**
+ * What the log holds of a source: the bus's id, the log's epoch, and the newest pass (n = 0: none).
+ * Index: source_service_id_key, log_source_n
+ */
+export const askSource = statement<[serviceId: string], { busId: string; logEpoch: number; n: number; token: string | null }>('ask-source', `select a.bus_id::text as "busId", a.log_epoch as "logEpoch", a.n, a.token::text as token from :bus.source_ask($1::uuid) a`);
 
 /**
  * Assigns partitions to members. The caller holds the group's lock.
  * Locks: owner rows that change; waits for deliveries that hold them
  */
-export const assignPartitions = statement<[groupId: number, partitionIds: readonly (number | null)[], memberIds: readonly (string | null)[]], Record<never, never>>('assign-partitions', `select :schema.group_assign($1, $2, $3)`);
+export const assignPartitions = statement<[groupId: number, partitionIds: readonly (number | null)[], memberIds: readonly (string | null)[]], Record<never, never>>('assign-partitions', `select :bus.group_assign($1, $2, $3)`);
 
 /**
- * Notes that a record is begun alone after a crash; returns how often it has been, including this time. The fence
- * follows in the same transaction.
- * Index: crash_charge_offset
+ * The service's id, and the log's epoch that it has caught up with; binds the service to a bus at its first contact. Raises
+ * WB054 for another bus.
+ * Locks: the service's row, the first time
  */
-export const chargeCrash = statement<[groupId: number, partitionId: number, offset: number], { charges: number }>('charge-crash', `with charged as (
-  insert into :schema.crash_charge (group_id, partition_id, log_offset) values ($1, $2, $3) returning 1
-)
-select (select pg_catalog.count(*) from :schema.crash_charge c
-         where c.group_id = $1 and c.partition_id = $2 and c.log_offset = $3)::integer
-       + (select pg_catalog.count(*) from charged)::integer as charges`);
+export const bindService = statement<[busId: string, logEpoch: number], { serviceId: string; logEpoch: number }>('bind-service', `select b.service_id::text as "serviceId", b.log_epoch as "logEpoch" from :schema.service_bind($1::uuid, $2) b`);
 
 /**
- * Deletes the charges of records that have a verdict: those below a position, and one offset.
- * Index: crash_charge_offset
+ * The bus's id, and the epoch of its log.
+ * Index: the whole of two small tables
  */
-export const clearCharges = statement<[groupId: number, partitionId: number, offset: number], Record<never, never>>('clear-charges', `delete from :schema.crash_charge c
- where c.group_id = $1 and c.partition_id = $2 and c.log_offset = $3`);
+export const busIdentity = statement<[], { busId: string; logEpoch: number }>('bus-identity', `select b.bus_id::text as "busId", b.log_epoch as "logEpoch" from :bus.bus_identity() b`);
 
 /**
  * Changes a topic's retention, handling, and limits in the outbox; null leaves a setting unchanged, and 0
  * removes a limit.
  */
-export const configureTopic = statement<[name: string, retentionMs: number | null, onDeadLetter: string | null, onExpired: string | null, backlogMaxMessages: number | null, backlogMaxBytes: number | null], { name: string }>('configure-topic', `update :schema.topic t
+export const configureTopic = statement<[name: string, retentionMs: number | null, onDeadLetter: string | null, onExpired: string | null, backlogMaxMessages: number | null, backlogMaxBytes: number | null], { name: string }>('configure-topic', `update :bus.topic t
    set retention_ms = coalesce($2, t.retention_ms), on_dead_letter = coalesce($3, t.on_dead_letter),
        on_expired = coalesce($4, t.on_expired),
        backlog_max_messages = nullif(coalesce($5, t.backlog_max_messages), 0),
@@ -62,22 +49,22 @@ returning t.name`);
  * Counts topics. They are never removed: an unchanged count means no new topic.
  * Index: the whole of a small table
  */
-export const countTopics = statement<[], { count: number }>('count-topics', `select pg_catalog.count(*) as count from :schema.topic`);
+export const countTopics = statement<[], { count: number }>('count-topics', `select pg_catalog.count(*) as count from :bus.topic`);
 
 /**
  * Creates a topic and its partitions; an existing topic is left unchanged.
  * Locks: the new rows
  */
-export const createTopic = statement<[name: string, partitions: number, retentionMs: number, onDeadLetter: string, onExpired: string, backlogMaxMessages: number | null, backlogMaxBytes: number | null], Record<never, never>>('create-topic', `select from :schema.topic_create($1, $2, $3, $4, $5, $6, $7)`);
+export const createTopic = statement<[name: string, partitions: number, retentionMs: number, onDeadLetter: string, onExpired: string, backlogMaxMessages: number | null, backlogMaxBytes: number | null], Record<never, never>>('create-topic', `select from :bus.topic_create($1, $2, $3, $4, $5, $6, $7)`);
 
 /**
  * The live members of a group: since when, their subscriptions, and how many partitions each owns.
  */
 export const describeMembers = statement<[groupName: string], { memberId: string; joinedAt: Date; topics: readonly string[]; partitions: number }>('describe-members', `select m.member_id::text as "memberId", m.joined_at as "joinedAt", m.topics,
-       (select pg_catalog.count(*)::integer from :schema.partition_owner o
+       (select pg_catalog.count(*)::integer from :bus.partition_owner o
          where o.group_id = m.group_id and o.owner_id = m.member_id) as partitions
-  from :schema.consumer_group g
-  join :schema.group_member m on m.group_id = g.id
+  from :bus.consumer_group g
+  join :bus.group_member m on m.group_id = g.id
  where g.name = $1 and m.lease_until > pg_catalog.clock_timestamp()
  order by m.joined_at, m.member_id`);
 
@@ -85,81 +72,90 @@ export const describeMembers = statement<[groupName: string], { memberId: string
  * Empties the oldest bucket if it is past retention.
  * Locks: the structure and the bucket's table, for at most 50 ms of waiting
  */
-export const dropBucket = statement<[], { dropped: boolean }>('drop-bucket', `select :schema.log_drop_bucket() as dropped`);
+export const dropBucket = statement<[], { dropped: boolean }>('drop-bucket', `select :bus.log_drop_bucket() as dropped`);
 
 /**
- * The group's id; creates the group if it does not exist.
+ * Writes messages that a service sends without a caller into the outbox, in the order of the arrays.
+ * Locks: none but the new rows
  */
-export const ensureGroup = statement<[name: string], { groupId: number }>('ensure-group', `with created as (
-  insert into :schema.consumer_group (name) values ($1) on conflict (name) do nothing returning id
-)
-select c.id as "groupId" from created c
-union all
-select g.id from :schema.consumer_group g where g.name = $1
-limit 1`);
+export const enqueueMessages = statement<[messageIds: readonly (string | null)[], topics: readonly (string | null)[], partitions: readonly (number | null)[], keys: readonly (string | null)[], headers: readonly (string | null)[], controls: readonly (string | null)[], expiresAtMs: readonly (number | null)[], signatures: readonly (string | null)[], payloads: readonly (Buffer | null)[]], Record<never, never>>('enqueue-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, control, expires_at_ms, signature, payload)
+select m.id, m.topic, m.partition, m.key, m.headers::jsonb, m.control::jsonb, m.expires, m.signature, m.payload
+  from unnest($1::uuid[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::bytea[])
+    with ordinality as m (id, topic, partition, key, headers, control, expires, signature, payload, place)
+ order by m.place`);
 
 /**
- * Raises unless the member owns the partition and its lease is valid. The last statement before COMMIT.
- * Locks: the owner's row (share), until the transaction ends
+ * The first batch of each partition that has a record with this timestamp or a later one.
+ * Index: log_batch_offset, from its start
  */
-export const fence = statement<[groupId: number, partitionId: number, memberId: string, ownerEpoch: number], Record<never, never>>('fence', `select :schema.fence($1, $2, $3::uuid, $4)::text`);
+export const findBatchesAt = statement<[partitionIds: readonly (number | null)[], timestampMs: number], { partitionId: number; baseOffset: number; data: Buffer }>('find-batches-at', `select w.id as "partitionId", n.base_offset as "baseOffset", n.data
+  from pg_catalog.unnest($1::integer[]) as w (id)
+ cross join lateral (select b.base_offset, b.data
+                       from :bus.log_batch b
+                      where b.partition_id = w.id and b.max_timestamp >= $2
+                      order by b.last_offset
+                      limit 1) n`);
 
 /**
- * Groups whose position is in the oldest bucket: they lose records when it is emptied.
- * Index: log_segment_pkey, consumer_position_newest
+ * Groups whose position, as they reported it, is in the oldest bucket: they lose records when it is emptied.
+ * Index: log_segment_pkey, reported_position_pkey
  */
 export const findUnread = statement<[], { groupName: string; topic: string; number: number; position: number; nextBucketOffset: number }>('find-unread', `select g.name as "groupName", t.name as topic, p.number, c.position, n.first_offset as "nextBucketOffset"
-  from :schema.log_segment s
-  join :schema.topic_partition p on p.id = s.partition_id
-  join :schema.topic t on t.id = p.topic_id
-  join :schema.partition_owner o on o.partition_id = s.partition_id
-  join :schema.consumer_group g on g.id = o.group_id
-  cross join lateral (select pg_catalog.min(x.first_offset) as first_offset from :schema.log_segment x
+  from :bus.log_segment s
+  join :bus.topic_partition p on p.id = s.partition_id
+  join :bus.topic t on t.id = p.topic_id
+  join :bus.partition_owner o on o.partition_id = s.partition_id
+  join :bus.consumer_group g on g.id = o.group_id
+  cross join lateral (select pg_catalog.min(x.first_offset) as first_offset from :bus.log_segment x
                        where x.partition_id = s.partition_id and x.bucket_seq > s.bucket_seq) n
-  cross join lateral (select x.position from :schema.consumer_position x
-                       where x.group_id = o.group_id and x.partition_id = s.partition_id
-                       order by x.owner_epoch desc, x.position desc, x.id desc limit 1) c
- where s.bucket_seq = (select pg_catalog.min(b.seq) from :schema.log_bucket b)
+  join :bus.reported_position c on c.group_id = o.group_id and c.partition_id = s.partition_id
+ where s.bucket_seq = (select pg_catalog.min(b.seq) from :bus.log_bucket b)
    and c.position < n.first_offset`);
 
 /**
  * Each group's lag in each partition that it owns or has owned, and how long its first record that is
- * not done has been in the log.
- * Index: consumer_position_newest, log_batch_offset
+ * not done has been in the log. By the positions that members report every few seconds.
+ * Index: reported_position_pkey, log_batch_offset
  */
 export const groupBacklogs = statement<[], { groupName: string; topic: string; number: number; lag: number; oldestAgeMs: number | null }>('group-backlogs', `with place as materialized (
   select p.id, t.name as topic, p.number, l.start_offset, l.end_offset
-    from :schema.topic_partition p
-    join :schema.topic t on t.id = p.topic_id
-    cross join lateral :schema.log_offsets(array[p.id]) l
-   where exists (select from :schema.partition_owner o where o.partition_id = p.id)
+    from :bus.topic_partition p
+    join :bus.topic t on t.id = p.topic_id
+    cross join lateral :bus.log_offsets(array[p.id]) l
+   where exists (select from :bus.partition_owner o where o.partition_id = p.id)
 )
 select g.name as "groupName", p.topic, p.number, p.end_offset - c.position as lag,
        (select (extract(epoch from pg_catalog.clock_timestamp() - b.appended_at) * 1000.0)::bigint
-          from :schema.log_batch b
+          from :bus.log_batch b
          where c.position < p.end_offset and b.partition_id = p.id and b.last_offset >= c.position
          order by b.last_offset limit 1) as "oldestAgeMs"
-  from :schema.consumer_group g
-  join :schema.partition_owner o on o.group_id = g.id
+  from :bus.consumer_group g
+  join :bus.partition_owner o on o.group_id = g.id
   join place p on p.id = o.partition_id
   cross join lateral (
     select greatest(p.start_offset,
-                    coalesce((select x.position from :schema.consumer_position x
-                               where x.group_id = g.id and x.partition_id = p.id
-                               order by x.owner_epoch desc, x.position desc, x.id desc limit 1), p.start_offset)) as position) c
+                    coalesce((select x.position from :bus.reported_position x
+                               where x.group_id = g.id and x.partition_id = p.id), p.start_offset)) as position) c
  order by g.name, p.topic, p.number`);
+
+/**
+ * Appends one pass of a source's outbox, once. Raises WB050 to WB053.
+ * Locks: the source, the structure (shared), then the partitions ascending, until the transaction ends
+ */
+export const handOverPass = statement<[serviceId: string, logEpoch: number, n: number, token: string, tokenBefore: string | null, partitionIds: readonly (number | null)[], recordCounts: readonly (number | null)[], byteLengths: readonly (number | null)[], maxTimestamps: readonly (number | null)[], data: Buffer], { partitionId: number; baseOffset: number; already: boolean }>('hand-over-pass', `select h.appended_partition as "partitionId", h.appended_offset as "baseOffset", h.already
+  from :bus.log_hand_over($1::uuid, $2, $3, $4::uuid, $5::uuid, $6, $7, $8, $9, $10) h`);
 
 /**
  * Extends the member's lease, or joins the group.
  * Locks: the member's row
  */
-export const heartbeat = statement<[groupId: number, memberId: string, topics: readonly (string | null)[], leaseMs: number], Record<never, never>>('heartbeat', `select :schema.group_heartbeat($1, $2, $3, $4)`);
+export const heartbeat = statement<[groupId: number, memberId: string, topics: readonly (string | null)[], leaseMs: number], Record<never, never>>('heartbeat', `select :bus.group_heartbeat($1, $2, $3, $4)`);
 
 /**
- * Writes the verdict on records: 1 done, 2 dead, 3 parked, 4 expired, 5 dropped.
+ * The group's id; creates the group if it does not exist. Raises WB055 when its members are of another service.
+ * Locks: the group's row, when it is new
  */
-export const insertMarks = statement<[groupId: number, partitionId: number, offsets: readonly (number | null)[], verdict: number], Record<never, never>>('insert-marks', `insert into :schema.delivery_mark (group_id, partition_id, log_offset, verdict)
-select $1::integer, $2::integer, o.log_offset, $4::smallint from pg_catalog.unnest($3::bigint[]) as o (log_offset)`);
+export const joinGroup = statement<[name: string, serviceId: string], { groupId: number }>('join-group', `select :bus.group_join($1, $2::uuid) as "groupId"`);
 
 /**
  * Stores a key of a subject, in the transaction of the data encrypted with it. Raises WB011 if the subject was erased.
@@ -168,50 +164,66 @@ select $1::integer, $2::integer, o.log_offset, $4::smallint from pg_catalog.unne
 export const keepSubjectKey = statement<[subjectHash: Buffer, keyId: string, wrapped: Buffer], Record<never, never>>('keep-subject-key', `select :schema.keep_subject_key($1, $2, $3)`);
 
 /**
+ * Stores in the service's database what the bus says of topics; partitions are in order of topics and numbers.
+ * Locks: advisory, until the transaction ends; the rows of topics that change
+ */
+export const learnTopics = statement<[topicIds: readonly (number | null)[], names: readonly (string | null)[], partitionCounts: readonly (number | null)[], retentions: readonly (number | null)[], onDeadLetter: readonly (string | null)[], onExpired: readonly (string | null)[], backlogMaxMessages: readonly (number | null)[], backlogMaxBytes: readonly (number | null)[], partitionIds: readonly (number | null)[]], Record<never, never>>('learn-topics', `select :schema.topic_learn($1, $2, $3, $4, $5, $6, $7, $8, $9)`);
+
+/**
  * Removes the member from the group.
  */
-export const leaveGroup = statement<[groupId: number, memberId: string], Record<never, never>>('leave-group', `delete from :schema.group_member m where m.group_id = $1 and m.member_id = $2`);
+export const leaveGroup = statement<[groupId: number, memberId: string], Record<never, never>>('leave-group', `delete from :bus.group_member m where m.group_id = $1 and m.member_id = $2`);
 
 /**
  * Every consumer group, with its live members and their topics.
  * Index: the whole of two small tables
  */
 export const listGroups = statement<[], { groupName: string; createdAt: Date; members: number; topics: readonly string[] }>('list-groups', `select g.name as "groupName", g.created_at as "createdAt",
-       (select pg_catalog.count(*)::integer from :schema.group_member m
+       (select pg_catalog.count(*)::integer from :bus.group_member m
          where m.group_id = g.id and m.lease_until > pg_catalog.clock_timestamp()) as members,
        array(select distinct topic
-               from :schema.group_member m cross join pg_catalog.unnest(m.topics) as topic
+               from :bus.group_member m cross join pg_catalog.unnest(m.topics) as topic
               where m.group_id = g.id and m.lease_until > pg_catalog.clock_timestamp()
               order by topic) as topics
-  from :schema.consumer_group g
+  from :bus.consumer_group g
  order by g.name`);
 
 /**
  * The topics that some partitions belong to, with all their partitions, by number.
  * Index: topic_partition_pkey, topic_pkey, topic_partition_topic_id_number_key
  */
-export const listPartitionsOf = statement<[partitionIds: readonly (number | null)[]], { topic: string; retentionMs: number; onDeadLetter: string; onExpired: string; number: number; partitionId: number }>('list-partitions-of', `select t.name as topic, t.retention_ms as "retentionMs", t.on_dead_letter as "onDeadLetter",
-       t.on_expired as "onExpired", p.number, p.id as "partitionId"
-  from :schema.topic t
-  join :schema.topic_partition p on p.topic_id = t.id
- where t.id in (select w.topic_id from :schema.topic_partition w where w.id = any ($1::integer[]))
+export const listPartitionsOf = statement<[partitionIds: readonly (number | null)[]], { topicId: number; topic: string; retentionMs: number; onDeadLetter: string; onExpired: string; backlogMaxMessages: number | null; backlogMaxBytes: number | null; number: number; partitionId: number }>('list-partitions-of', `select t.id as "topicId", t.name as topic, t.retention_ms as "retentionMs", t.on_dead_letter as "onDeadLetter",
+       t.on_expired as "onExpired", t.backlog_max_messages as "backlogMaxMessages",
+       t.backlog_max_bytes as "backlogMaxBytes", p.number, p.id as "partitionId"
+  from :bus.topic t
+  join :bus.topic_partition p on p.topic_id = t.id
+ where t.id in (select w.topic_id from :bus.topic_partition w where w.id = any ($1::integer[]))
  order by t.id, p.number`);
 
 /**
  * Every topic with its partitions, by name and number.
  * Index: the whole of two small tables
  */
-export const listPartitions = statement<[], { topic: string; retentionMs: number; onDeadLetter: string; onExpired: string; number: number; partitionId: number }>('list-partitions', `select t.name as topic, t.retention_ms as "retentionMs", t.on_dead_letter as "onDeadLetter",
-       t.on_expired as "onExpired", p.number, p.id as "partitionId"
-  from :schema.topic t
-  join :schema.topic_partition p on p.topic_id = t.id
+export const listPartitions = statement<[], { topicId: number; topic: string; retentionMs: number; onDeadLetter: string; onExpired: string; backlogMaxMessages: number | null; backlogMaxBytes: number | null; number: number; partitionId: number }>('list-partitions', `select t.id as "topicId", t.name as topic, t.retention_ms as "retentionMs", t.on_dead_letter as "onDeadLetter",
+       t.on_expired as "onExpired", t.backlog_max_messages as "backlogMaxMessages",
+       t.backlog_max_bytes as "backlogMaxBytes", p.number, p.id as "partitionId"
+  from :bus.topic t
+  join :bus.topic_partition p on p.topic_id = t.id
  order by t.name, p.number`);
+
+/**
+ * The passes of a source from a number on, as far as the log remembers them, with where their records are.
+ * Index: log_source_n
+ */
+export const listPasses = statement<[serviceId: string, fromN: number], { n: number; token: string; partitionIds: readonly number[]; baseOffsets: readonly number[]; lastOffsets: readonly number[] }>('list-passes', `select p.n, p.token::text as token, p.partition_ids as "partitionIds", p.base_offsets as "baseOffsets",
+       p.last_offsets as "lastOffsets"
+  from :bus.source_passes($1::uuid, $2) p`);
 
 /**
  * Takes the group's lock: one rebalance at a time.
  * Locks: the group's row, until the transaction ends
  */
-export const lockGroup = statement<[groupId: number], { generation: number }>('lock-group', `select g.generation from :schema.consumer_group g where g.id = $1 for update`);
+export const lockGroup = statement<[groupId: number], { generation: number }>('lock-group', `select g.generation from :bus.consumer_group g where g.id = $1 for update`);
 
 /**
  * Those of some topics that were created after a member of the group that subscribes to it had joined: all their
@@ -220,28 +232,21 @@ export const lockGroup = statement<[groupId: number], { generation: number }>('l
  * Index: group_member_pkey, topic_name_key
  */
 export const newToGroup = statement<[groupId: number, topics: readonly (string | null)[]], { topic: string }>('new-to-group', `select t.name as topic
-  from :schema.topic t
+  from :bus.topic t
  where t.name = any ($2::text[])
-   and t.created_at >= (select pg_catalog.min(m.joined_at) from :schema.group_member m where m.group_id = $1)
-   and exists (select from :schema.group_member m
+   and t.created_at >= (select pg_catalog.min(m.joined_at) from :bus.group_member m where m.group_id = $1)
+   and exists (select from :bus.group_member m
                 where m.group_id = $1 and m.joined_at <= t.created_at and t.name = any (m.topics))`);
 
 /**
  * A new producer id, unique in this log.
  */
-export const nextProducerId = statement<[], { producerId: number }>('next-producer-id', `select pg_catalog.nextval(':schema.producer_id') as "producerId"`);
+export const nextProducerId = statement<[], { producerId: number }>('next-producer-id', `select pg_catalog.nextval(':bus.producer_id') as "producerId"`);
 
 /**
  * Notifies other processes, in a separate transaction (never in a producer's or a flush's).
  */
 export const notify = statement<[channel: string, payload: string], Record<never, never>>('notify', `select pg_catalog.pg_notify($1, $2)`);
-
-/**
- * The oldest bucket whose records can still be delivered: it is in the log, or one of its messages is parked.
- * Index: log_bucket_pkey
- */
-export const oldestBucket = statement<[], { bucketSeq: number }>('oldest-bucket', `select least((select pg_catalog.min(b.seq) from :schema.log_bucket b),
-             (select pg_catalog.min(m.bucket_seq) from :schema.parked_message m)) as "bucketSeq"`);
 
 /**
  * The age of the oldest open transaction in this database that keeps vacuum from removing rows, including prepared
@@ -258,52 +263,28 @@ export const oldestTransaction = statement<[], { ageMs: number }>('oldest-transa
  * Opens the next bucket if the newest is old enough.
  * Locks: the structure, for at most 50 ms of waiting
  */
-export const openBucket = statement<[bucketMs: number], { opened: boolean }>('open-bucket', `select :schema.log_open_bucket($1) as opened`);
+export const openBucket = statement<[bucketMs: number], { opened: boolean }>('open-bucket', `select :bus.log_open_bucket($1) as opened`);
 
 /**
- * How often each record at or above a position was begun alone, for several partitions.
- * Index: crash_charge_offset
- */
-export const readCharges = statement<[groupId: number, partitionIds: readonly (number | null)[], positions: readonly (number | null)[]], { partitionId: number; offset: number; charges: number }>('read-charges', `select w.id as "partitionId", n.log_offset as "offset", n.charges
-  from unnest($2::integer[], $3::bigint[]) as w (id, position)
- cross join lateral (select c.log_offset, pg_catalog.count(*)::integer as charges
-                       from :schema.crash_charge c
-                      where c.group_id = $1 and c.partition_id = w.id and c.log_offset >= w.position
-                      group by c.log_offset) n`);
-
-/**
- * A group's lag: its position and the log's end, for each partition that it owns or has owned.
+ * A group's lag: its position, as it was reported last, and the log's end, for each partition that it owns or has owned.
  */
 export const readLag = statement<[groupName: string], { topic: string; number: number; partitionId: number; position: number; endOffset: number }>('read-lag', `select t.name as topic, p.number, p.id as "partitionId",
-       coalesce((select c.position from :schema.consumer_position c
-                  where c.group_id = g.id and c.partition_id = p.id
-                  order by c.owner_epoch desc, c.position desc, c.id desc limit 1), l.start_offset) as position,
+       coalesce((select c.position from :bus.reported_position c
+                  where c.group_id = g.id and c.partition_id = p.id), l.start_offset) as position,
        l.end_offset as "endOffset"
-  from :schema.consumer_group g
-  join :schema.partition_owner o on o.group_id = g.id
-  join :schema.topic_partition p on p.id = o.partition_id
-  join :schema.topic t on t.id = p.topic_id
-  cross join lateral :schema.log_offsets(array[p.id]) l
+  from :bus.consumer_group g
+  join :bus.partition_owner o on o.group_id = g.id
+  join :bus.topic_partition p on p.id = o.partition_id
+  join :bus.topic t on t.id = p.topic_id
+  cross join lateral :bus.log_offsets(array[p.id]) l
  where g.name = $1
  order by t.name, p.number`);
-
-/**
- * The offsets at or above a position that already have a verdict, for several partitions.
- * Index: delivery_mark_offset
- */
-export const readMarks = statement<[groupId: number, partitionIds: readonly (number | null)[], positions: readonly (number | null)[]], { partitionId: number; offset: number }>('read-marks', `select w.id as "partitionId", n.log_offset as "offset"
-  from unnest($2::integer[], $3::bigint[]) as w (id, position)
- cross join lateral (select m.log_offset
-                       from :schema.delivery_mark m
-                      where m.group_id = $1 and m.partition_id = w.id and m.log_offset >= w.position
-                      order by m.log_offset
-                     offset 0) n`);
 
 /**
  * The members of a group, and whether their leases are valid.
  */
 export const readMembers = statement<[groupId: number], { memberId: string; topics: readonly string[]; alive: boolean }>('read-members', `select m.member_id::text as "memberId", m.topics, m.lease_until > pg_catalog.clock_timestamp() as alive
-  from :schema.group_member m
+  from :bus.group_member m
  where m.group_id = $1
  order by m.member_id`);
 
@@ -312,29 +293,16 @@ export const readMembers = statement<[groupId: number], { memberId: string; topi
  * Index: log_segment_pkey, log_batch_offset
  */
 export const readOffsets = statement<[partitionIds: readonly (number | null)[]], { partitionId: number; startOffset: number; endOffset: number }>('read-offsets', `select o.of_partition as "partitionId", o.start_offset as "startOffset", o.end_offset as "endOffset"
-  from :schema.log_offsets($1) o`);
+  from :bus.log_offsets($1) o`);
 
 /**
  * The owner of each partition of a group, and the member to which it is promised.
  */
 export const readOwners = statement<[groupId: number], { partitionId: number; ownerId: string | null; ownerEpoch: number; targetId: string | null }>('read-owners', `select o.partition_id as "partitionId", o.owner_id::text as "ownerId", o.owner_epoch as "ownerEpoch",
        o.target_id::text as "targetId"
-  from :schema.partition_owner o
+  from :bus.partition_owner o
  where o.group_id = $1
  order by o.partition_id`);
-
-/**
- * The newest position of a group in each of several partitions: the highest of the highest owner epoch. None if it has
- * never stored one.
- * Index: consumer_position_newest, backwards
- */
-export const readPositions = statement<[groupId: number, partitionIds: readonly (number | null)[]], { partitionId: number; position: number; inFlightEnd: number }>('read-positions', `select w.id as "partitionId", n.position, n.in_flight_end as "inFlightEnd"
-  from pg_catalog.unnest($2::integer[]) as w (id)
- cross join lateral (select p.position, p.in_flight_end
-                       from :schema.consumer_position p
-                      where p.group_id = $1 and p.partition_id = w.id
-                      order by p.owner_epoch desc, p.position desc, p.id desc
-                      limit 1) n`);
 
 /**
  * The buckets that contain records of these partitions, oldest first.
@@ -342,7 +310,7 @@ export const readPositions = statement<[groupId: number, partitionIds: readonly 
  */
 export const readSegments = statement<[partitionIds: readonly (number | null)[]], { partitionId: number; bucketSeq: number; slot: number; firstOffset: number }>('read-segments', `select s.partition_id as "partitionId", s.bucket_seq as "bucketSeq", s.slot::integer as slot,
        s.first_offset as "firstOffset"
-  from :schema.log_segment s
+  from :bus.log_segment s
  where s.partition_id = any ($1)
  order by s.partition_id, s.bucket_seq`);
 
@@ -354,69 +322,44 @@ export const readSubjectKey = statement<[keyId: string, subjectHash: Buffer], { 
        exists (select from :schema.erased_subject e where e.subject_hash = $2) as erased`);
 
 /**
- * Raises the epochs of partitions that the member owns; no row for another member's. If a delivery still holds the
- * owner's row, which this does not wait for, the epoch stays and null is returned. Late transactions with the old epoch
- * fail: afterwards it is certain which of the owner's transactions with lost responses have been committed.
- * Locks: the owners' rows that are free
- * Index: partition_owner_pkey
+ * Empties the oldest slot of the ring of passes, after carrying forward the newest of each source.
+ * Locks: that slot, for at most 50 ms of waiting
  */
-export const reclaimPartitions = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string, ownerEpochs: readonly (number | null)[]], { partitionId: number; ownerEpoch: number | null }>('reclaim-partitions', `with mine as (
-  select o.partition_id, o.owner_epoch
-    from unnest($2::integer[], $4::bigint[]) as w (id, epoch)
-    join :schema.partition_owner o
-      on o.group_id = $1 and o.partition_id = w.id and o.owner_id = $3 and o.owner_epoch = w.epoch
-), free as (
-  select o.partition_id
-    from :schema.partition_owner o
-    join mine i on i.partition_id = o.partition_id and i.owner_epoch = o.owner_epoch
-   where o.group_id = $1 and o.owner_id = $3
-   order by o.partition_id
-     for update of o skip locked
-), raised as (
-  update :schema.partition_owner o
-     set owner_epoch = o.owner_epoch + 1::bigint
-    from free f
-   where o.group_id = $1 and o.partition_id = f.partition_id
-  returning o.partition_id, o.owner_epoch
-)
-select m.partition_id as "partitionId", r.owner_epoch as "ownerEpoch"
-  from mine m
-  left join raised r on r.partition_id = m.partition_id`);
-
-/**
- * Empties one slot of positions and marks, after carrying forward what is still needed.
- * Locks: the slot's two tables, for at most 50 ms of waiting
- */
-export const recycleConsumerSlot = statement<[slot: number], { emptied: boolean }>('recycle-consumer-slot', `select :schema.consumer_recycle($1) as emptied`);
+export const recycleSources = statement<[], { emptied: boolean }>('recycle-sources', `select :bus.log_source_recycle() as emptied`);
 
 /**
  * Releases a partition, in any epoch in which the member owns it.
  * Locks: the group's row, then the owner's row
  */
-export const releasePartition = statement<[groupId: number, partitionId: number, memberId: string], Record<never, never>>('release-partition', `select :schema.group_release($1, $2, $3)`);
+export const releasePartition = statement<[groupId: number, partitionId: number, memberId: string], Record<never, never>>('release-partition', `select :bus.group_release($1, $2, $3)`);
 
 /**
  * Releases partitions, in any epoch in which the member owns them; returns those released. One that a delivery still
  * holds is kept.
  * Locks: the group's row, then the owners' rows that are free
  */
-export const releasePartitions = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string], { partitionId: number }>('release-partitions', `select r.id as "partitionId" from :schema.group_release_all($1, $2, $3::uuid) as r (id)`);
+export const releasePartitions = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string], { partitionId: number }>('release-partitions', `select r.id as "partitionId" from :bus.group_release_all($1, $2, $3::uuid) as r (id)`);
 
 /**
  * Removes the members whose leases have expired. The caller holds the group's lock.
  */
-export const removeExpiredMembers = statement<[groupId: number], { memberId: string }>('remove-expired-members', `delete from :schema.group_member m
+export const removeExpiredMembers = statement<[groupId: number], { memberId: string }>('remove-expired-members', `delete from :bus.group_member m
  where m.group_id = $1 and m.lease_until <= pg_catalog.clock_timestamp()
 returning m.member_id::text as "memberId"`);
 
 /**
- * Deletes the charges of records that are now done.
- * Index: consumer_position_newest
+ * Stores a group's positions as a member reports them, for showing lag.
+ * Locks: the rows of these positions
  */
-export const removeSettledCharges = statement<[], Record<never, never>>('remove-settled-charges', `delete from :schema.crash_charge c
- where c.log_offset < (select p.position from :schema.consumer_position p
-                        where p.group_id = c.group_id and p.partition_id = c.partition_id
-                        order by p.owner_epoch desc, p.position desc, p.id desc limit 1)`);
+export const reportPositions = statement<[groupId: number, partitionIds: readonly (number | null)[], positions: readonly (number | null)[]], Record<never, never>>('report-positions', `select :bus.group_report_positions($1, $2, $3)`);
+
+/**
+ * Notes the owner epochs that a member has taken in its service's database; returns, for partitions that are granted to it,
+ * the highest that had been reported before.
+ * Locks: the partitions' rows of the group
+ */
+export const reportTaken = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string, grantEpochs: readonly (number | null)[], ownerEpochs: readonly (number | null)[]], { partitionId: number; takenBefore: number }>('report-taken', `select r.of_partition as "partitionId", r.taken_before as "takenBefore"
+  from :bus.group_report_taken($1, $2, $3::uuid, $4, $5) r`);
 
 /**
  * Topics with messages that no group reads: no group owns or has owned a partition of it, and no live member
@@ -424,15 +367,15 @@ export const removeSettledCharges = statement<[], Record<never, never>>('remove-
  * Index: topic_partition_topic_id_number_key, log_batch_offset
  */
 export const unsubscribedTopics = statement<[minAgeMs: number, most: number], { topic: string }>('unsubscribed-topics', `select t.name as topic
-  from :schema.topic t
+  from :bus.topic t
  where t.name !~ '\\.(replies|saga-replies)$'::text
-   and not exists (select from :schema.topic_partition p
-                     join :schema.partition_owner o on o.partition_id = p.id
+   and not exists (select from :bus.topic_partition p
+                     join :bus.partition_owner o on o.partition_id = p.id
                     where p.topic_id = t.id)
-   and not exists (select from :schema.group_member m
+   and not exists (select from :bus.group_member m
                     where m.lease_until > pg_catalog.clock_timestamp() and t.name = any (m.topics))
-   and exists (select from :schema.topic_partition p
-                 join :schema.log_batch b on b.partition_id = p.id
+   and exists (select from :bus.topic_partition p
+                 join :bus.log_batch b on b.partition_id = p.id
                 where p.topic_id = t.id
                   and b.appended_at <= pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond')
  order by t.name

@@ -28,7 +28,8 @@ export {
 } from './publish/outbox-transactions.js';
 export { outboxBacklog, type OutboxBacklog } from './relay/outbox-backlog.js';
 export { OutboxRetention, type OutboxRetentionOptions } from './relay/outbox-retention.js';
-export { adoptCluster, Relay, type RelayOptions } from './relay/relay.js';
+export { type Disagreement, findDisagreement, reconcile } from './relay/reconcile.js';
+export { Relay, type RelayOptions } from './relay/relay.js';
 export { type TimerDelay } from './publish/timer-changes.js';
 export { type DrizzleTransaction, type DrizzleTransactions } from './transactions/drizzle-transaction.js';
 export { joinTransaction, type TransactionHandle } from './transactions/join-transaction.js';

@@ -133,13 +133,19 @@ export const lockKeys = statement<[keys: string], { locks: number }>('lock-keys'
 export const measureOutbox = statement<[intervalMs: number], { topic: string; full: string | null }>('measure-outbox', `select m.of_topic as topic, m.full_text as "full" from :schema.outbox_measure($1) m`);
 
 /**
+ * Notes that all that the service has handed over is in this epoch of the log.
+ * Locks: the service's row
+ */
+export const noteHealed = statement<[logEpoch: number], Record<never, never>>('note-healed', `select :schema.service_healed($1)::text`);
+
+/**
  * How many committed messages wait for the relay (counted up to 100,000), and the age of the oldest of them.
  * Index: outbox_xid
  */
 export const outboxBacklog = statement<[], { waiting: number; oldestAgeMs: number | null }>('outbox-backlog', `select pg_catalog.count(*)::integer as waiting,
        (extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(w.created_at)) * 1000.0)::bigint as "oldestAgeMs"
   from (select o.created_at
-          from (select c.base, c.target, c.window_id from :schema.relay_cursor c order by c.seq desc limit 1) c
+          from :schema.relay_place() c
           cross join lateral (
             select o.created_at, o.xid, o.id from :schema.outbox o
              where o.xid >= pg_catalog.pg_snapshot_xmax(c.base) or o.xid = any (array(select pg_catalog.pg_snapshot_xip(c.base)))
@@ -181,35 +187,60 @@ export const quarantineBacklogs = statement<[most: number], { topic: string; cod
 export const quarantinedContent = statement<[id: number], { headers: string | null; payload: Buffer | null }>('quarantined-content', `select q.headers::text as headers, q.payload from :schema.outbox_quarantine q where q.quarantine_id = $1`);
 
 /**
- * Empties the next slot of the cursor's ring.
+ * Empties the next slot of the ring of passes.
  * Locks: that slot, for at most 50 ms of waiting
  */
-export const recycleCursor = statement<[], { emptied: boolean }>('recycle-cursor', `select :schema.relay_cursor_recycle() as emptied`);
+export const recycleIntents = statement<[], { emptied: boolean }>('recycle-intents', `select :schema.relay_intent_recycle() as emptied`);
 
 /**
- * Lets the relay start over on another cluster, keeping messages that had not been moved. For operators.
- * Locks: the relay's, and the outbox exclusively
+ * Makes passes again, the first of them without the rows that the log refuses, in the transaction that has begun a pass.
  */
-export const relayAdopt = statement<[], { kept: number }>('relay-adopt', `select :schema.relay_adopt() as kept`);
+export const relayAmend = statement<[firstN: number, newestN: number, newestToken: string, refused: readonly (number | null)[]], Record<never, never>>('relay-amend', `select :schema.relay_amend($1, $2, $3::uuid, $4)::text`);
 
 /**
- * Stores the cursor after a pass.
- */
-export const relayAdvance = statement<[afterSeq: number, base: string, target: string | null, windowId: number | null, windowEnd: number | null], Record<never, never>>('relay-advance', `select :schema.relay_advance($1, $2::pg_snapshot, $3::pg_snapshot, $4, $5)`);
-
-/**
- * Begins a pass: takes the relay's lock, and returns the cursor, a new snapshot and the size of the difference.
+ * Begins a pass: takes the relay's lock, and returns the newest pass, a new snapshot and the size of the difference.
  * Locks: the relay's advisory lock (tried, not waited for), until the transaction ends
  */
-export const relayBegin = statement<[measureLimit: number, leaseMs: number], { state: string; seq: number; base: string; target: string; windowId: number | null; windowEnd: number | null; inWindows: boolean }>('relay-begin', `select b.state, b.seq, b.base, b.target, b.window_id as "windowId", b.window_end as "windowEnd",
-       b.in_windows as "inWindows"
+export const relayBegin = statement<[measureLimit: number, leaseMs: number], { state: string; n: number; token: string; confirmedN: number; base: string; target: string; windowId: number | null; windowEnd: number | null; inWindows: boolean }>('relay-begin', `select b.state, b.n, b.token::text as token, b.confirmed_n as "confirmedN", b.base, b.target, b.window_id as "windowId",
+       b.window_end as "windowEnd", b.in_windows as "inWindows"
   from :schema.relay_begin($1, $2) b`);
+
+/**
+ * Stores a pass, in the transaction that has begun it.
+ */
+export const relayIntend = statement<[afterN: number, afterToken: string, token: string, base: string, target: string, afterId: number, uptoId: number, endId: number, rowCount: number, excluded: readonly (number | null)[], confirmedN: number], Record<never, never>>('relay-intend', `select :schema.relay_intend($1, $2::uuid, $3::uuid, $4::pg_snapshot, $5::pg_snapshot, $6, $7, $8, $9, $10, $11)::text`);
+
+/**
+ * Passes in a range, with all their versions.
+ * Index: relay_intent_n
+ */
+export const relayIntents = statement<[fromN: number, toN: number], { n: number; version: number; token: string; tokenBefore: string | null; base: string; target: string; afterId: number; uptoId: number; rowCount: number; excluded: readonly number[] }>('relay-intents', `select i.n, i.version, i.token::text as token, i.token_before::text as "tokenBefore", i.base, i.target,
+       i.after_id as "afterId", i.upto_id as "uptoId", i.row_count as "rowCount", i.excluded
+  from :schema.relay_intents($1, $2) i`);
+
+/**
+ * The newest pass.
+ * Index: relay_intent_n
+ */
+export const relayNewest = statement<[], { n: number; token: string; confirmedN: number; madeMsAgo: number }>('relay-newest', `select w.n, w.token::text as token, w.confirmed_n as "confirmedN", w.made_ms_ago as "madeMsAgo"
+  from :schema.relay_newest() w`);
 
 /**
  * Whether any message after the cursor is waiting.
  * Index: outbox_xid
  */
 export const relayProbe = statement<[base: string], { waiting: boolean }>('relay-probe', `select :schema.relay_probe($1::pg_snapshot) as waiting`);
+
+/**
+ * Starts the relay over from what service and log both know, keeping messages that are not in the log. For operators.
+ * Locks: the relay's, and the outbox exclusively
+ */
+export const relayReconcile = statement<[commonN: number, busN: number, busToken: string, inLog: readonly (string | null)[]], { kept: number }>('relay-reconcile', `select :schema.relay_reconcile($1, $2, $3::uuid, $4::uuid[]) as kept`);
+
+/**
+ * Goes back to the version of a pass that the log holds, in the transaction that has begun a pass.
+ */
+export const relayRestoreVersion = statement<[n: number, token: string, newestN: number, newestToken: string], Record<never, never>>('relay-restore-version', `select :schema.relay_restore_version($1, $2::uuid, $3, $4::uuid)::text`);
 
 /**
  * Publishes quarantined messages again.

@@ -8,10 +8,9 @@ export {
   type MigrationState,
   migrationSql,
   migrationStatus,
-  type SchemaPart,
 } from './migrate.js';
 export type { Migration } from './migration.js';
-export { MIGRATIONS } from './migrations.generated.js';
+export { BUS_MIGRATIONS, SERVICE_MIGRATIONS } from './migrations.generated.js';
 /**
  * The unique identity of the session's database and schema. Sessions with the same identity see each other's commits.
  */
@@ -21,4 +20,5 @@ export async function databaseIdentity(session: SqlSession): Promise<string> {
 }
 export { type Restriction } from './roles/acl.js';
 export { applyGrants, type GrantOptions, grantStatements } from './roles/grants.js';
-export { type DatabasePart, type Role, ROLES } from './roles/role.js';
+export { type Role, ROLES } from './roles/role.js';
+export { SCHEMA_PARTS, schemaOf, type SchemaPart } from './schema-part.js';

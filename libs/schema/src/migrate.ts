@@ -19,8 +19,10 @@ import {
 import { addressOf, assertSchemaName, renderSql, sqlStateOf } from '@waybill/kernel/internal';
 import { describeBlockers, whileWatched } from './blockers.js';
 import type { Migration } from './migration.js';
-import { MIGRATIONS } from './migrations.generated.js';
+import { SCHEMA_PARTS, schemaOf, type SchemaPart } from './schema-part.js';
+import { BUS_MIGRATIONS, SERVICE_MIGRATIONS } from './migrations.generated.js';
 import {
+  appliedBusMigrations,
   appliedMigrations,
   lockHolders,
   recordMigration,
@@ -32,8 +34,11 @@ import {
 export type MigrateOptions = DatabaseAddress & {
   /** Waybill's schema. Default `waybill`. */
   readonly schema?: string;
-  /** Applies only the part for a participant's own database; see {@link SchemaPart}. Default false. */
-  readonly participant?: boolean;
+  /**
+   * The part to apply: `service` for the database of a service whose bus is elsewhere, `bus` for a database that holds
+   * only the log. Default: both.
+   */
+  readonly part?: SchemaPart;
 };
 
 const LOCK_SPECS = {
@@ -50,26 +55,14 @@ const LOCK_SPECS = {
 /** How long a migrator waits for others. */
 export type MigrationLockOptions = Given<typeof LOCK_SPECS>;
 
-/**
- * The part of the schema in a database. `participant`: a service's business rows are there, and the log is elsewhere.
- * It has inbox, guards and barriers, but no outbox: nothing would move messages published there. The rest can be added
- * later.
- */
-export type SchemaPart = 'whole' | 'participant';
-
-/**
- * Migrations that a participant's database omits: outbox, timers and operators' tables. (The log's empty tables
- * exist: the file of the inbox refers to them.)
- */
-const NOT_FOR_PARTICIPANTS: ReadonlySet<string> = new Set([
-  '0002-outbox',
-  '0004-timer',
-  '0005-operators',
-  '0015-row-security',
-]);
+const CHAINS: Readonly<Record<SchemaPart, readonly Migration[]>> = {
+  service: SERVICE_MIGRATIONS,
+  bus: BUS_MIGRATIONS,
+};
 
 /** One migration, and when it was applied; null if it is pending. */
 export interface MigrationState {
+  readonly part: SchemaPart;
   readonly number: number;
   readonly name: string;
   readonly appliedAt: Date | null;
@@ -91,51 +84,73 @@ const OLDEST_SERVER = 140_000;
 export async function migrate(options: MigrateOptions & MigrationLockOptions): Promise<string[]> {
   const { lockTimeoutMs, ddlLockTimeoutMs, ddlAttempts } = options;
   const limits = resolveOptions('migration', LOCK_SPECS, { lockTimeoutMs, ddlLockTimeoutMs, ddlAttempts });
-  return withDatabase(options, (database) =>
-    database.withConnection(async (connection) => {
-      await assertServer(connection);
-      const lock = `waybill.migrate.${database.schema}`;
-      await takeLock(connection, lock, limits.lockTimeoutMs);
-      try {
-        await createLedger(connection);
-        const pending = pendingMigrations(
-          await connection.run(appliedMigrations),
-          database.schema,
-          partOf(options),
-        );
-        for (const migration of pending) await applyInTime(database, connection, migration, limits);
-        return pending.map(({ name }) => name);
-      } finally {
-        await connection.execute(`select pg_catalog.pg_advisory_unlock(${LOCK_KEY})`, [lock]);
-      }
-    }),
-  );
+  const names: string[] = [];
+  for (const part of partsOf(options)) {
+    const applied = await withDatabase(options, part, (database) => migratePart(database, part, limits));
+    names.push(...applied.map(({ name }) => `${part}/${name}`));
+  }
+  return names;
 }
 
-/** The whole chain, with applied and pending migrations. */
-export async function migrationStatus(options: MigrateOptions): Promise<MigrationState[]> {
-  return withDatabase(options, async (database) => {
-    const applied = await readLedger(database.session);
-    const part = partOf(options);
-    pendingMigrations(applied, database.schema, part);
-    return chainOf(part).map(({ number, name }) => ({
-      number,
-      name,
-      appliedAt: applied.find((entry) => entry.number === number)?.appliedAt ?? null,
-    }));
+async function migratePart(
+  database: PgDatabase,
+  part: SchemaPart,
+  limits: Resolved<typeof LOCK_SPECS>,
+): Promise<readonly Migration[]> {
+  return database.withConnection(async (connection) => {
+    await assertServer(connection);
+    const lock = `waybill.migrate.${database.schema}`;
+    await takeLock(connection, lock, limits.lockTimeoutMs);
+    try {
+      await createLedger(connection);
+      const pending = pendingMigrations(await connection.run(appliedMigrations), database.schema, part);
+      for (const migration of pending) await applyInTime(database, connection, migration, limits);
+      return pending;
+    } finally {
+      await connection.execute(`select pg_catalog.pg_advisory_unlock(${LOCK_KEY})`, [lock]);
+    }
   });
 }
 
-/** The chain as one SQL text, for applying migrations with another tool. */
-export function migrationSql(schema: string = DEFAULT_SCHEMA, part: SchemaPart = 'whole'): string {
+/** The chains of both parts, or of one, with applied and pending migrations. */
+export async function migrationStatus(options: MigrateOptions): Promise<MigrationState[]> {
+  const states: MigrationState[] = [];
+  for (const part of partsOf(options)) {
+    const applied = await withDatabase(options, part, async ({ session, schema }) => {
+      const [exists] = await session.run(tableExists, schema);
+      const entries = exists?.ledgerExists === true ? await session.run(appliedMigrations) : [];
+      pendingMigrations(entries, schema, part);
+      return new Map(entries.map(({ number, appliedAt }) => [number, appliedAt]));
+    });
+    states.push(
+      ...CHAINS[part].map(({ number, name }) => ({
+        part,
+        number,
+        name,
+        appliedAt: applied.get(number) ?? null,
+      })),
+    );
+  }
+  return states;
+}
+
+/** The chain of a part, or of both, as one SQL text, for applying migrations with another tool. */
+export function migrationSql(schema: string = DEFAULT_SCHEMA, part?: SchemaPart): string {
   assertSchemaName(schema);
-  const steps = chainOf(part).map(
+  const chains = partsOf({ ...(part === undefined ? {} : { part }) }).map((each) =>
+    chainSql(schemaOf(schema, each), each),
+  );
+  return `begin;\n\n${PIN_SEARCH_PATH};\n\n${chains.join('\n')}\ncommit;\n`;
+}
+
+function chainSql(schema: string, part: SchemaPart): string {
+  const steps = CHAINS[part].map(
     ({ number, name, checksum, breaking, sql }) =>
-      `-- ${name}\n${renderSql(sql, schema)}\n${renderSql(NOTHING_FOR_PUBLIC, schema)};\n` +
+      `-- ${part}/${name}\n${renderSql(sql, schema)}\n${renderSql(NOTHING_FOR_PUBLIC, schema)};\n` +
       `insert into "${schema}".migration (number, name, checksum, breaking)\n` +
       `values (${number}, '${name}', '${checksum}', ${breaking});\n`,
   );
-  return `begin;\n\n${PIN_SEARCH_PATH};\n\n${renderSql(`create schema if not exists :schema;\n${LEDGER}`, schema)}\n\n${steps.join('\n')}\ncommit;\n`;
+  return `${renderSql(`create schema if not exists :schema;\n${LEDGER}`, schema)}\n\n${steps.join('\n')}`;
 }
 
 /**
@@ -144,13 +159,16 @@ export function migrationSql(schema: string = DEFAULT_SCHEMA, part: SchemaPart =
  * @throws MigrationRequiredError, MigrationChangedError, SchemaTooNewError, PostgresTooOldError
  * @throws ConfigurationError when the search path of the session puts a schema ahead of `pg_catalog`
  */
-export async function assertMigrated(session: SqlSession, part: SchemaPart = 'whole'): Promise<void> {
+export async function assertMigrated(session: SqlSession, part: SchemaPart): Promise<void> {
   await assertServer(session);
-  const applied = await readLedger(session);
-  const pending = pendingMigrations(applied, session.schema, part);
+  const schema = schemaOf(session.schema, part);
+  const [exists] = await session.run(tableExists, schema);
+  const statement = part === 'bus' ? appliedBusMigrations : appliedMigrations;
+  const applied = exists?.ledgerExists === true ? await session.run(statement) : [];
+  const pending = pendingMigrations(applied, schema, part);
   if (pending.length > 0) {
-    const wanted = chainOf(part).length;
-    throw new MigrationRequiredError(session.schema, wanted - pending.length, wanted);
+    const wanted = CHAINS[part].length;
+    throw new MigrationRequiredError(schema, wanted - pending.length, wanted);
   }
 }
 
@@ -178,13 +196,14 @@ type LedgerEntry = { number: number; name: string; checksum: string; breaking: b
 
 async function withDatabase<T>(
   options: MigrateOptions,
+  part: SchemaPart,
   work: (database: PgDatabase) => Promise<T>,
 ): Promise<T> {
   const schema = options.schema ?? DEFAULT_SCHEMA;
   assertSchemaName(schema);
   const database = new PgDatabase({
     ...addressOf(options),
-    schema,
+    schema: schemaOf(schema, part),
     // One migrates, the other observes which sessions it waits for.
     connectionsMax: 2,
     queryTimeoutMs: MIGRATION_TIMEOUT_MS,
@@ -211,11 +230,6 @@ async function assertServer(session: SqlSession): Promise<void> {
   }
 }
 
-async function readLedger(session: SqlSession): Promise<LedgerEntry[]> {
-  const [exists] = await session.run(tableExists, session.schema);
-  return exists?.ledgerExists === true ? session.run(appliedMigrations) : [];
-}
-
 async function createLedger(connection: PgConnection): Promise<void> {
   const [exists] = await connection.run(tableExists, connection.schema);
   if (exists?.ledgerExists === true) return;
@@ -225,24 +239,21 @@ async function createLedger(connection: PgConnection): Promise<void> {
   await connection.execute(renderSql([PIN_SEARCH_PATH, ...steps].join(';\n'), connection.schema));
 }
 
-function partOf({ participant }: MigrateOptions): SchemaPart {
-  return participant === true ? 'participant' : 'whole';
-}
-
-function chainOf(part: SchemaPart): readonly Migration[] {
-  return part === 'whole' ? MIGRATIONS : MIGRATIONS.filter(({ name }) => !NOT_FOR_PARTICIPANTS.has(name));
+function partsOf({ part }: Pick<MigrateOptions, 'part'>): readonly SchemaPart[] {
+  return part === undefined ? SCHEMA_PARTS : [part];
 }
 
 function pendingMigrations(applied: readonly LedgerEntry[], schema: string, part: SchemaPart): Migration[] {
+  const chain = CHAINS[part];
   for (const entry of applied) {
-    const known = MIGRATIONS.find(({ number }) => number === entry.number);
+    const known = chain.find(({ number }) => number === entry.number);
     if (known === undefined) {
-      if (entry.breaking) throw new SchemaTooNewError(schema, entry.number, MIGRATIONS.length);
+      if (entry.breaking) throw new SchemaTooNewError(schema, entry.number, chain.length);
     } else if (known.checksum !== entry.checksum) {
       throw new MigrationChangedError(schema, entry.name);
     }
   }
-  return chainOf(part).filter(({ number }) => !applied.some((entry) => entry.number === number));
+  return chain.filter(({ number }) => !applied.some((entry) => entry.number === number));
 }
 
 async function takeLock(connection: PgConnection, lock: string, timeoutMs: number): Promise<void> {

@@ -1,37 +1,56 @@
 // Made by scripts/build-sql.mjs from ../migrations; do not edit.
 import type { Migration } from './migration.js';
-import { migration0001 } from './migrations/0001-log.generated.js';
-import { migration0002 } from './migrations/0002-outbox.generated.js';
-import { migration0003 } from './migrations/0003-consumer.generated.js';
-import { migration0004 } from './migrations/0004-timer.generated.js';
-import { migration0005 } from './migrations/0005-operators.generated.js';
-import { migration0006 } from './migrations/0006-half-message.generated.js';
-import { migration0007 } from './migrations/0007-message-guard.generated.js';
-import { migration0008 } from './migrations/0008-barrier.generated.js';
-import { migration0009 } from './migrations/0009-leases.generated.js';
-import { migration0010 } from './migrations/0010-external-effects.generated.js';
-import { migration0011 } from './migrations/0011-saga.generated.js';
-import { migration0012 } from './migrations/0012-saga-transitions.generated.js';
-import { migration0013 } from './migrations/0013-saga-search.generated.js';
-import { migration0014 } from './migrations/0014-acl.generated.js';
-import { migration0015 } from './migrations/0015-row-security.generated.js';
-import { migration0016 } from './migrations/0016-participant-actions.generated.js';
+import { commonMigration0001 } from './migrations/common/0001-acl.generated.js';
+import { commonMigration0002 } from './migrations/common/0002-subject-keys.generated.js';
+import { serviceMigration0003 } from './migrations/service/0003-service.generated.js';
+import { serviceMigration0004 } from './migrations/service/0004-outbox.generated.js';
+import { serviceMigration0005 } from './migrations/service/0005-relay.generated.js';
+import { serviceMigration0006 } from './migrations/service/0006-progress.generated.js';
+import { serviceMigration0007 } from './migrations/service/0007-timer.generated.js';
+import { serviceMigration0008 } from './migrations/service/0008-operators.generated.js';
+import { serviceMigration0009 } from './migrations/service/0009-half-message.generated.js';
+import { serviceMigration0010 } from './migrations/service/0010-message-guard.generated.js';
+import { serviceMigration0011 } from './migrations/service/0011-barrier.generated.js';
+import { serviceMigration0012 } from './migrations/service/0012-leases.generated.js';
+import { serviceMigration0013 } from './migrations/service/0013-external-effects.generated.js';
+import { serviceMigration0014 } from './migrations/service/0014-saga.generated.js';
+import { serviceMigration0015 } from './migrations/service/0015-saga-transitions.generated.js';
+import { serviceMigration0016 } from './migrations/service/0016-saga-search.generated.js';
+import { serviceMigration0017 } from './migrations/service/0017-acl.generated.js';
+import { serviceMigration0018 } from './migrations/service/0018-row-security.generated.js';
+import { serviceMigration0019 } from './migrations/service/0019-relay-repair.generated.js';
+import { busMigration0003 } from './migrations/bus/0003-log.generated.js';
+import { busMigration0004 } from './migrations/bus/0004-groups.generated.js';
+import { busMigration0005 } from './migrations/bus/0005-sources.generated.js';
+import { busMigration0006 } from './migrations/bus/0006-row-security.generated.js';
 
-export const MIGRATIONS: readonly Migration[] = [
-  migration0001,
-  migration0002,
-  migration0003,
-  migration0004,
-  migration0005,
-  migration0006,
-  migration0007,
-  migration0008,
-  migration0009,
-  migration0010,
-  migration0011,
-  migration0012,
-  migration0013,
-  migration0014,
-  migration0015,
-  migration0016,
+export const SERVICE_MIGRATIONS: readonly Migration[] = [
+  commonMigration0001,
+  commonMigration0002,
+  serviceMigration0003,
+  serviceMigration0004,
+  serviceMigration0005,
+  serviceMigration0006,
+  serviceMigration0007,
+  serviceMigration0008,
+  serviceMigration0009,
+  serviceMigration0010,
+  serviceMigration0011,
+  serviceMigration0012,
+  serviceMigration0013,
+  serviceMigration0014,
+  serviceMigration0015,
+  serviceMigration0016,
+  serviceMigration0017,
+  serviceMigration0018,
+  serviceMigration0019,
+];
+
+export const BUS_MIGRATIONS: readonly Migration[] = [
+  commonMigration0001,
+  commonMigration0002,
+  busMigration0003,
+  busMigration0004,
+  busMigration0005,
+  busMigration0006,
 ];

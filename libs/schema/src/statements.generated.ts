@@ -2,6 +2,14 @@
 import { statement } from '@waybill/kernel/internal';
 
 /**
+ * The ledger of the log's migrations, oldest first.
+ * Index: the whole of a small table
+ */
+export const appliedBusMigrations = statement<[], { number: number; name: string; checksum: string; breaking: boolean; appliedAt: Date }>('applied-bus-migrations', `select m.number, m.name, m.checksum, m.breaking, m.applied_at as "appliedAt"
+  from :bus.migration m
+ order by m.number`);
+
+/**
  * The ledger of migrations, oldest first.
  * Index: the whole of a small table
  */

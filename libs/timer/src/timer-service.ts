@@ -1,5 +1,6 @@
 import {
   BackgroundService,
+  type Bell,
   bindStatement,
   type Clock,
   type Given,
@@ -13,8 +14,8 @@ import {
   type BoundStatement,
 } from '@waybill/kernel';
 import { isTransactionConflict, guardLogger } from '@waybill/kernel/internal';
-import { appendCall, type LogSignals, type ReadyBatch, type Topics } from '@waybill/log';
-import { BatchCollector, blamesMessage, learnsOfTopics, Rejections } from '@waybill/log/internal';
+import { type LogEngine, type MessageSink, sinkFor } from '@waybill/log';
+import { blamesMessage, learnsOfTopics, Rejections } from '@waybill/log/internal';
 import { DatabaseTime } from './clock/database-time.js';
 import { PostgresClock } from './clock/postgres-clock.js';
 import { RedisClock, type RedisClockOptions } from './clock/redis-clock.js';
@@ -45,12 +46,14 @@ export type TimerServiceOptions = Given<typeof SPECS> & RedisClockOptions;
 
 /** Dependencies of a {@link TimerService}. */
 export interface TimerServiceDependencies {
-  /** The log's database, which holds the timers. */
+  /** The database that holds the timers. */
   readonly database: PgDatabase;
-  readonly topics: Topics;
-  readonly signals: LogSignals;
+  /** The log: due messages enter it directly if it is in the same database, otherwise by the outbox. */
+  readonly log: Pick<LogEngine, 'appendWithin' | 'signals' | 'topics'>;
   /** Redis as the clock. Without it the database is the clock. */
   readonly redis?: RedisGiven;
+  /** Rung when due messages wait in the outbox. */
+  readonly bell?: Bell;
   /** Effects of further kinds of timers. */
   readonly effects?: readonly TimerEffect[];
   readonly clock?: Clock;
@@ -96,7 +99,7 @@ export class TimerService implements TimerAlarm {
     TimerServiceDependencies;
   readonly #effects: ReadonlyMap<number, TimerEffect>;
   readonly #kinds: readonly number[];
-  readonly #collector: BatchCollector;
+  readonly #sink: MessageSink;
   readonly #time: DatabaseTime;
   readonly #postgres: PostgresClock;
   readonly #redis: RedisClock | undefined;
@@ -124,12 +127,12 @@ export class TimerService implements TimerAlarm {
     const { prefix, slotMs, windowMs, distrustMs, ...rest } = options;
     this.#options = resolveOptions('scheduler', SPECS, rest);
     this.#dependencies = { clock: systemClock, ...dependencies, logger: guardLogger(dependencies.logger) };
-    const { clock, logger, database, redis } = this.#dependencies;
+    const { clock, logger, database, log, redis } = this.#dependencies;
     this.#rejections = new Rejections(logger, 'be delivered when due');
     const effects = [messageEffect, new RecurringEffect(logger), ...(dependencies.effects ?? [])];
     this.#effects = new Map(effects.map((effect) => [effect.kind, effect]));
     this.#kinds = [...this.#effects.keys()];
-    this.#collector = new BatchCollector(dependencies.topics, this.#options.batchBytes);
+    this.#sink = sinkFor({ log, database, bell: dependencies.bell }, this.#options.batchBytes);
     this.#time = new DatabaseTime(clock);
     this.#postgres = new PostgresClock(this.#time, this.#options.pollMs);
     if (redis !== undefined) {
@@ -257,13 +260,13 @@ export class TimerService implements TimerAlarm {
     const firing = await this.#effectsOf(connection, timers, nowMs);
     const names = new Set(firing.unfired.map(({ topic }) => topic ?? ''));
     // A topic may have been created, or removed, since they were read.
-    if (names.size > 0 && (await learnsOfTopics(this.#dependencies.topics, names))) {
+    if (names.size > 0 && (await learnsOfTopics(this.#dependencies.log.topics, names))) {
       await connection.rollback();
       return 'again';
     }
     let results: unknown[][];
     try {
-      results = await connection.runBatch(statementsOf(firing), { commit: true });
+      results = await connection.runBatch(this.#statementsOf(firing), { commit: true });
     } catch (error) {
       await connection.rollback();
       if (!(await this.#blame(error, timers))) throw error;
@@ -274,7 +277,7 @@ export class TimerService implements TimerAlarm {
     const last = timers.at(-1)?.dueMs ?? nowMs;
     this.#raiseLow(low, Math.min(timers.length < most ? nowMs : last, nowMs - LOW_MARGIN_MS));
     this.#count(timers, nowMs + this.#dependencies.clock.monotonic() - claimedAt);
-    if (firing.batches.length > 0) this.#dependencies.signals.send('appended');
+    if (firing.sending.length > 0) this.#sink.sent();
     this.armed(dueTimesIn(results.slice(0, firing.statements.length)));
     this.#rejections.note(firing.unfired);
     return 'again';
@@ -287,7 +290,7 @@ export class TimerService implements TimerAlarm {
     for (const timer of timers)
       if (this.#blamed.has(timer.id)) unfired.push(unfiredTimer(timer, this.#blamed.get(timer.id)));
     const sound = timers.filter(({ id }) => !this.#blamed.has(id));
-    const batches = await this.#collector.collect(async (add) => {
+    const sending = await this.#sink.collect(async (add) => {
       const pass: FiringPass = {
         session,
         nowMs,
@@ -306,7 +309,12 @@ export class TimerService implements TimerAlarm {
         if (ofKind.length > 0) await effect.fire(ofKind, pass);
       }
     });
-    return { statements, batches, unfired };
+    return { statements, sending, unfired };
+  }
+
+  #statementsOf({ statements, sending, unfired }: Firing): BoundStatement[] {
+    const aside = unfired.length > 0 ? [setAsideStatement(unfired)] : [];
+    return [...statements, ...aside, ...sending];
   }
 
   /**
@@ -316,7 +324,7 @@ export class TimerService implements TimerAlarm {
   async #blame(error: unknown, timers: readonly DueTimer[]): Promise<boolean> {
     const [only] = timers;
     if (only === undefined || !blamesMessage(error) || this.#blamed.has(only.id)) return false;
-    await this.#dependencies.topics.list();
+    await this.#dependencies.log.topics.list();
     if (timers.length === 1) this.#blamed.set(only.id, error);
     else this.#timersMax = Math.ceil(timers.length / 2);
     return true;
@@ -346,13 +354,9 @@ export class TimerService implements TimerAlarm {
 /** The work of a pass, apart from deleting its timers. */
 interface Firing {
   readonly statements: readonly BoundStatement[];
-  readonly batches: readonly ReadyBatch[];
+  /** What sends the due messages. */
+  readonly sending: readonly BoundStatement[];
   readonly unfired: readonly UnfiredTimer[];
-}
-
-function statementsOf({ statements, batches, unfired }: Firing): BoundStatement[] {
-  const aside = unfired.length > 0 ? [setAsideStatement(unfired)] : [];
-  return [...statements, ...aside, ...(batches.length > 0 ? [appendCall(batches, -1, 'all')] : [])];
 }
 
 /** Due times of timers scheduled by the effects. */

@@ -51,9 +51,9 @@ with subscription as (select * from unnest($1::text[], $2::text[]) as s (topic, 
      group by x.service, x.message_id
   )
 select
-  (select coalesce(sum(record_count), 0) from waybill.log_batch)::int as messages,
+  (select coalesce(sum(record_count), 0) from waybill_bus.log_batch)::int as messages,
   (select coalesce(sum(b.record_count), 0)
-     from waybill.log_batch b
+     from waybill_bus.log_batch b
      join waybill.topic_partition p on p.id = b.partition_id
      join waybill.topic t on t.id = p.topic_id
     where t.name = any ($1::text[]))::int as "eventRecords",

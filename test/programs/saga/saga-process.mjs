@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { Consumer } from '@waybill/consumer';
 import { Bell, PgDatabase, PgTransactionRunner } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox, Relay } from '@waybill/outbox';
 import { eventGroupOf } from '@waybill/saga';
 import { TimerService } from '@waybill/timer';
@@ -31,12 +31,12 @@ export async function runService({ url, group, leaseMs = 400, planned = true }, 
   });
   const faults = new Faults(database.pool, planned);
   const transactions = faults.around(new PgTransactionRunner(database));
-  const topics = new Topics(database.session);
-  const signals = new LogSignals(database, { logger });
+  const log = new PostgresLogEngine(database, { logger });
+  const { signals } = log;
   const bell = new Bell();
   const outbox = new Outbox({ bell });
-  const relay = new Relay({ database, topics, signals, bell, logger }, { leaseMs });
-  const timers = new TimerService({ database, topics, signals, logger });
+  const relay = new Relay({ database, log, bell, logger }, { leaseMs });
+  const timers = new TimerService({ database, log, logger });
   const {
     subscriptions,
     events = [],
@@ -50,7 +50,7 @@ export async function runService({ url, group, leaseMs = 400, planned = true }, 
     .map(
       (each) =>
         new Consumer(
-          { ...each, bus: database, transactions, topics, signals, logger },
+          { ...each, database, transactions, log, logger },
           // Processes crash all the time, also from other lanes and the clock while a message runs alone.
           { leaseMs, heartbeatMs: Math.floor(leaseMs / 4), maxCrashes: 20 },
         ),

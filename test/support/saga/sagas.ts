@@ -51,9 +51,9 @@ export class SagaFloor {
     const bell = new Bell();
     this.outbox = new Outbox({ bell });
     this.runner = new PgTransactionRunner(fixture.database);
-    const { database, topics, signals } = fixture;
-    this.#relay = new Relay({ database, topics, signals, bell });
-    this.#timers = new TimerService({ database, topics, signals, logger });
+    const { database, engine: log, topics } = fixture;
+    this.#relay = new Relay({ database, log, bell });
+    this.#timers = new TimerService({ database, log, logger });
     this.engine = new SagaEngine({
       definitions,
       outbox: this.outbox,
@@ -132,9 +132,9 @@ export class SagaFloor {
     group: string,
     subscriptions: ReturnType<typeof resolveSubscription>[],
   ): Promise<() => Promise<void>> {
-    const { database, topics, signals } = this.fixture;
+    const { database, engine: log } = this.fixture;
     const consumer = new Consumer(
-      { group, subscriptions, bus: database, transactions: this.runner as never, topics, signals },
+      { group, subscriptions, database, transactions: this.runner as never, log },
       { leaseMs: 3_000, heartbeatMs: 200 },
     );
     await consumer.start();

@@ -4,20 +4,25 @@ import { pathToFileURL } from 'node:url';
 import {
   ConfigurationError,
   type DatabaseAddress,
+  isWaybillError,
   PgDatabase,
   type TargetSessionAttrs,
 } from '@waybill/kernel';
-import { type Cipher, Sealer } from '@waybill/log';
+import { type Cipher, type LogEngine, Sealer } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { assertMigrated, type SchemaPart } from '@waybill/schema';
 import type { Command } from 'commander';
 import { fileError } from '../output/file-error.js';
 
-/** Time limit of a command's statement, in milliseconds: an operator's statement may concern many rows. */
-const COMMAND_TIMEOUT_MS = 120_000;
+/** A command's sessions. An operator's statement may concern many rows. */
+type SessionOptions = Partial<typeof SESSION>;
+
+const SESSION = { connectionsMax: 3, applicationName: 'waybill cli', queryTimeoutMs: 120_000 };
 
 interface GlobalOptions {
   readonly databaseUrl?: string;
   readonly databaseUrlFile?: string;
+  readonly busUrl?: string;
   readonly cipher?: string;
   readonly schema: string;
 }
@@ -87,21 +92,80 @@ function urlOf(program: Command): string | undefined {
 export async function withDatabase(
   program: Command,
   work: (database: PgDatabase, sealer: Sealer) => Promise<void>,
-  part: SchemaPart = 'whole',
+  part: SchemaPart = 'service',
 ): Promise<void> {
   const sealer = await sealerOf(globals(program).cipher);
-  const database = new PgDatabase({
-    ...target(program),
-    connectionsMax: 3,
-    applicationName: 'waybill cli',
-    queryTimeoutMs: COMMAND_TIMEOUT_MS,
-  });
+  const database = openDatabase(program);
   try {
     await assertMigrated(database.session, part);
     await work(database, sealer);
   } finally {
     await database.close();
   }
+}
+
+/** A service's database, and that of its bus: the same one where they share a database. */
+export interface Databases {
+  readonly database: PgDatabase;
+  readonly bus: PgDatabase;
+  readonly sealer: Sealer;
+}
+
+/** Runs `work` on the service's database and on the bus after checking that both are migrated. */
+export async function withBus(
+  program: Command,
+  work: (databases: Databases) => Promise<void>,
+): Promise<void> {
+  await withDatabase(program, async (database, sealer) => {
+    const bus = openBus(program) ?? database;
+    try {
+      await assertMigrated(bus.session, 'bus');
+      await work({ database, bus, sealer });
+    } finally {
+      if (bus !== database) await bus.close();
+    }
+  });
+}
+
+/**
+ * Runs `work` on the log after checking that the bus is migrated. Topics are also told to the service whose database is
+ * given, if it is one.
+ */
+export async function withLog(
+  program: Command,
+  work: (log: LogEngine, bus: PgDatabase) => Promise<void>,
+): Promise<void> {
+  const database = openDatabase(program);
+  const bus = openBus(program) ?? database;
+  try {
+    await assertMigrated(bus.session, 'bus');
+    const service = (await isService(database)) ? database : null;
+    await work(new PostgresLogEngine(bus, { service }), bus);
+  } finally {
+    await database.close();
+    if (bus !== database) await bus.close();
+  }
+}
+
+async function isService(database: PgDatabase): Promise<boolean> {
+  try {
+    await assertMigrated(database.session, 'service');
+    return true;
+  } catch (error) {
+    if (isWaybillError(error) && error.code === 'MIGRATION_REQUIRED') return false;
+    throw error;
+  }
+}
+
+function openDatabase(program: Command): PgDatabase {
+  return new PgDatabase({ ...target(program), ...SESSION });
+}
+
+/** The database of the bus; undefined where the service's database itself is the bus. */
+export function openBus(program: Command, session: SessionOptions = SESSION): PgDatabase | undefined {
+  const { busUrl = process.env['WAYBILL_BUS_URL'], schema } = globals(program);
+  if (busUrl === undefined || busUrl === '') return undefined;
+  return new PgDatabase({ connectionString: busUrl, schema, ...session });
 }
 
 /** Decrypts with the cipher that a module exports. @throws ConfigurationError */

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { ConfigurationError } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { type DeadLetterFilter, DeadLetters, Redrives } from '@waybill/dead-letter';
 import { isEmptyFilter } from '@waybill/dead-letter/internal';
 import { type Command, Option } from 'commander';
@@ -10,7 +10,7 @@ import { exportLine, GROUP_COLUMNS, LETTER_COLUMNS, writeDetail } from '../outpu
 import { fileError } from '../output/file-error.js';
 import { assertKnownNames } from '../log/assert-known.js';
 import { type ListOptions, listing, writeList } from '../output/table.js';
-import { withDatabase } from '../arguments/target.js';
+import { withBus } from '../arguments/target.js';
 import type { Output } from '../output/output.js';
 import { line } from '../output/line.js';
 
@@ -276,17 +276,17 @@ async function withOperations(
   names: Pick<FilterOptions, 'group' | 'topic'>,
   work: (operations: Operations) => Promise<void>,
 ): Promise<void> {
-  await withDatabase(program, async (database, sealer) => {
-    await assertKnownNames(database, names);
-    const signals = new LogSignals(database);
-    signals.start();
+  await withBus(program, async ({ database, bus, sealer }) => {
+    await assertKnownNames(bus, names);
+    const log = new PostgresLogEngine(bus, { service: database });
+    log.signals.start();
     try {
       await work({
-        deadLetters: new DeadLetters(database, new Topics(database.session), signals, sealer),
-        redrives: new Redrives(database, signals),
+        deadLetters: new DeadLetters(database, log, sealer),
+        redrives: new Redrives(database, log.signals),
       });
     } finally {
-      await signals.stop();
+      await log.signals.stop();
     }
   });
 }

@@ -118,9 +118,5 @@ function withOperations(
   program: Command,
   work: (operations: EffectOperations) => Promise<void>,
 ): Promise<void> {
-  return withDatabase(
-    program,
-    (database, sealer) => work(new EffectOperations({ database, sealer })),
-    'participant',
-  );
+  return withDatabase(program, (database, sealer) => work(new EffectOperations({ database, sealer })));
 }

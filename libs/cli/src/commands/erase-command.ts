@@ -1,12 +1,12 @@
 import { userInfo } from 'node:os';
 import { ConfigurationError } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Erasure, type ErasureReport, type ErasureTarget } from '@waybill/erasure';
 import type { Command } from 'commander';
 import { id } from '../arguments/arguments.js';
 import { line } from '../output/line.js';
 import { assertKnownNames } from '../log/assert-known.js';
-import { withDatabase } from '../arguments/target.js';
+import { withBus } from '../arguments/target.js';
 import type { Output } from '../output/output.js';
 
 interface EraseOptions {
@@ -42,20 +42,20 @@ export function addEraseCommand(program: Command, output: Output): void {
     .option('--json', 'prints the report as JSON')
     .option('--yes', 'applies the change; without it, nothing is changed')
     .action((options: EraseOptions) =>
-      withDatabase(program, async (database, sealer) => {
+      withBus(program, async ({ database, bus, sealer }) => {
         const target = targetOf(options);
-        await assertKnownNames(database, options.topic === undefined ? {} : { topic: options.topic });
+        await assertKnownNames(bus, options.topic === undefined ? {} : { topic: options.topic });
         const { by = userInfo().username, because: reason, yes = false } = options;
         if (yes && reason === undefined) throw refusal('give a reason: --because <reason>');
-        const signals = new LogSignals(database);
-        signals.start();
+        const log = new PostgresLogEngine(bus, { service: database });
+        log.signals.start();
         try {
-          const erasure = new Erasure(database, new Topics(database.session), signals, sealer);
+          const erasure = new Erasure(database, log, sealer);
           const report = await erasure.erase(target, { by, reason: reason ?? '' }, { dryRun: !yes });
           if (options.json === true) output.write(`${JSON.stringify({ ...report, isDone: yes })}\n`);
           else writeReport(report, yes, output);
         } finally {
-          await signals.stop();
+          await log.signals.stop();
         }
       }),
     );

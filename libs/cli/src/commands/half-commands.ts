@@ -5,14 +5,14 @@ import {
   type HalfMessageSummary,
   HalfStore,
 } from '@waybill/half-message';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { HalfMessageOpenError, isWaybillError, type PgDatabase } from '@waybill/kernel';
 import type { OperatorAction } from '@waybill/dead-letter';
 import { assertKnownNames } from '../log/assert-known.js';
 import type { Command } from 'commander';
 import { wholeNumber } from '../arguments/arguments.js';
 import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
-import { withDatabase } from '../arguments/target.js';
+import { withBus } from '../arguments/target.js';
 import type { Output } from '../output/output.js';
 import { line } from '../output/line.js';
 import { type Decision, decided, operatorOf } from '../arguments/operator-options.js';
@@ -76,7 +76,7 @@ function addLooking(program: Command, half: Command, output: Output): void {
     .option('--limit <n>', 'at most this many', wholeNumber, 100)
     .option('--after <id>', 'starts after this one')
     .action((options: HalfListOptions) =>
-      withOperations(program, async (operations, database) => {
+      withOperations(program, async (operations, bus) => {
         const { state: states, group, limit, after } = options;
         const filter = {
           ...(states === undefined ? {} : { states }),
@@ -84,7 +84,7 @@ function addLooking(program: Command, half: Command, output: Output): void {
         };
         const page = { limit, ...(after === undefined ? {} : { after }) };
         const halves = await operations.list(filter, page);
-        if (halves.length === 0) await assertProducer(operations, database, group);
+        if (halves.length === 0) await assertProducer(operations, bus, group);
         writeList(output, options, halves, HALF_COLUMNS);
       }),
     );
@@ -145,12 +145,12 @@ async function decide(
 /** @throws NotFoundError if the group neither produces nor consumes */
 async function assertProducer(
   operations: HalfMessageOperations,
-  database: PgDatabase,
+  bus: PgDatabase,
   group: string | undefined,
 ): Promise<void> {
   if (group === undefined) return;
   const [some] = await operations.list({ group, states: EVERY_STATE }, { limit: 1 });
-  if (some === undefined) await assertKnownNames(database, { group });
+  if (some === undefined) await assertKnownNames(bus, { group });
 }
 
 function sentence({ id, group, state, messages }: HalfMessageSummary): string {
@@ -200,17 +200,16 @@ function writeDetail(
 
 async function withOperations(
   program: Command,
-  work: (operations: HalfMessageOperations, database: PgDatabase) => Promise<void>,
+  work: (operations: HalfMessageOperations, bus: PgDatabase) => Promise<void>,
 ): Promise<void> {
-  await withDatabase(program, async (database, sealer) => {
-    const signals = new LogSignals(database);
-    signals.start();
+  await withBus(program, async ({ database, bus, sealer }) => {
+    const log = new PostgresLogEngine(bus, { service: database });
+    log.signals.start();
     try {
-      const topics = new Topics(database.session);
-      const store = new HalfStore({ bus: database, topics, signals });
-      await work(new HalfMessageOperations(database, store, sealer), database);
+      const store = new HalfStore({ database, log });
+      await work(new HalfMessageOperations(database, store, sealer), bus);
     } finally {
-      await signals.stop();
+      await log.signals.stop();
     }
   });
 }

@@ -61,5 +61,5 @@ function withOperations(
   program: Command,
   work: (operations: SagaLockOperations) => Promise<void>,
 ): Promise<void> {
-  return withDatabase(program, (database) => work(new SagaLockOperations(database)), 'participant');
+  return withDatabase(program, (database) => work(new SagaLockOperations(database)));
 }

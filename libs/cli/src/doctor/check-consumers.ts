@@ -1,7 +1,7 @@
 import { type PgDatabase } from '@waybill/kernel';
 import { nearestName } from '@waybill/kernel/internal';
-import { Topics } from '@waybill/log';
-import { groupBacklogs, listGroups, unsubscribedTopics } from '@waybill/log/internal';
+import { PostgresLogEngine } from '@waybill/log/postgres';
+import { groupBacklogs, listGroups, unsubscribedTopics } from '@waybill/log/postgres/internal';
 import { type Finding, ok, warning } from './finding.js';
 
 /** Maximum number of topics or groups that one line names. */
@@ -11,16 +11,16 @@ const SHOWN = 5;
  * Whether published messages are handled: finds topics that no group reads, groups without a process, and missing
  * topics.
  */
-export async function checkConsumers(database: PgDatabase): Promise<Finding> {
-  const unread = (await database.session.run(unsubscribedTopics, 0, SHOWN + 1)).map(({ topic }) => topic);
-  const groups = await database.session.run(listGroups);
+export async function checkConsumers(bus: PgDatabase): Promise<Finding> {
+  const unread = (await bus.session.run(unsubscribedTopics, 0, SHOWN + 1)).map(({ topic }) => topic);
+  const groups = await bus.session.run(listGroups);
   const waiting = new Map<string, number>();
-  for (const { groupName, lag } of await database.session.run(groupBacklogs))
+  for (const { groupName, lag } of await bus.session.run(groupBacklogs))
     waiting.set(groupName, (waiting.get(groupName) ?? 0) + lag);
   const still = groups
     .filter(({ groupName, members }) => members === 0 && (waiting.get(groupName) ?? 0) > 0)
     .map(({ groupName }) => `${groupName} (${waiting.get(groupName)} messages)`);
-  const topics = (await new Topics(database.session).list()).map(({ name }) => name);
+  const topics = (await new PostgresLogEngine(bus, { service: null }).topics.list()).map(({ name }) => name);
   const missing = groups.flatMap(({ groupName, topics: subscribed }) =>
     subscribed.filter((topic) => !topics.includes(topic)).map((topic) => missingOf(groupName, topic, topics)),
   );

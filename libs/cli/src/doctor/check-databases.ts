@@ -45,17 +45,18 @@ export async function checkServer(database: PgDatabase, clock: Clock): Promise<F
   ];
 }
 
-/** Whether the schema exists in the version that this release needs. */
-export async function checkMigrations(database: PgDatabase): Promise<Finding> {
+/** Whether the schemas exist in the versions that this release needs. */
+export async function checkMigrations(database: PgDatabase, bus: PgDatabase): Promise<Finding> {
   try {
-    await assertMigrated(database.session);
-    return ok('migrations', 'the schema is up to date');
+    await assertMigrated(database.session, 'service');
+    await assertMigrated(bus.session, 'bus');
+    return ok('migrations', 'the schemas are up to date');
   } catch (error) {
     if (!isWaybillError(error)) throw error;
     return problem(
       'migrations',
       error.message,
-      'Run `npx waybill migrate` with a login that owns the schema.',
+      'Run `npx waybill migrate`, and `npx waybill migrate --bus` for the bus, with a login that owns the schema.',
     );
   }
 }

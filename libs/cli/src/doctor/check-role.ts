@@ -1,6 +1,5 @@
 import type { PgDatabase } from '@waybill/kernel';
 import { compareWithRole, type RoleQuestion } from '@waybill/schema/internal';
-import { hasOutbox } from '../statements.generated.js';
 import { type Finding, ok, problem, warning } from './finding.js';
 
 const SHOWN = 5;
@@ -8,9 +7,8 @@ const PUBLISHES = /^grant .*\binsert\b.* on table "[^"]+"."outbox" /;
 
 /** Whether the connection's login has the rights of a service. */
 export async function checkPrivileges(database: PgDatabase): Promise<Finding> {
-  const [schema] = await database.session.run(hasOutbox, database.schema);
-  const part = schema?.whole === false ? 'participant' : 'whole';
-  const missing = (await compareWithRole(database.session, { roles: ['service'], part }))?.missing ?? [];
+  const missing =
+    (await compareWithRole(database.session, { roles: ['service'], part: 'service' }))?.missing ?? [];
   if (missing.length === 0) return ok('privileges', 'this login may publish, relay and consume');
   const more = missing.length > SHOWN ? ` and ${missing.length - SHOWN} more` : '';
   const mayPublish = !missing.some((grant) => PUBLISHES.test(grant));

@@ -1,11 +1,12 @@
 import { ConfigurationError, PgDatabase, systemClock } from '@waybill/kernel';
 import { type Command, CommanderError } from 'commander';
-import type { DatabasePart, Role } from '@waybill/schema';
+import type { Role } from '@waybill/schema';
 import { examine } from './doctor.js';
 import type { Finding } from './finding.js';
 import { duration } from '../arguments/arguments.js';
-import { part, roles } from '../roles/role-arguments.js';
-import { target } from '../arguments/target.js';
+import { partOf } from '../arguments/bus-option.js';
+import { roles } from '../roles/role-arguments.js';
+import { openBus, target } from '../arguments/target.js';
 import type { Output } from '../output/output.js';
 import { line } from '../output/line.js';
 
@@ -15,7 +16,7 @@ interface DoctorOptions {
   readonly retryHorizon: number;
   readonly role?: readonly Role[];
   readonly login?: string;
-  readonly part?: DatabasePart;
+  readonly bus?: true;
   readonly json?: true;
 }
 
@@ -45,11 +46,7 @@ export function addDoctorCommand(program: Command, output: Output): void {
       roles,
     )
     .option('--login <name>', 'the login that --role checks (default: the one of the connection)')
-    .option(
-      '--part <part>',
-      'the part of Waybill in the database: whole, bus or participant (default: by role)',
-      part,
-    )
+    .option('--bus', 'with --role: the rights on the bus; otherwise those in the database of a service')
     .option('--json', 'prints the findings as JSON')
     .exitOverride((error) => {
       throw new CommanderError(error.exitCode === 0 ? 0 : WRONG_USE, error.code, error.message);
@@ -59,10 +56,13 @@ export function addDoctorCommand(program: Command, output: Output): void {
 
 async function examineAndTell(program: Command, output: Output, options: DoctorOptions): Promise<void> {
   let database: PgDatabase;
+  let bus: PgDatabase;
   let redisUrl: string | undefined;
   try {
     redisUrl = redisOf(options);
-    database = new PgDatabase({ ...target(program), connectionsMax: 2, applicationName: 'waybill doctor' });
+    const session = { connectionsMax: 2, applicationName: 'waybill doctor' };
+    database = new PgDatabase({ ...target(program), ...session });
+    bus = openBus(program, session) ?? database;
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
     output.write(line`${error.message}`);
@@ -72,18 +72,20 @@ async function examineAndTell(program: Command, output: Output, options: DoctorO
   try {
     const findings = await examine({
       database,
+      bus,
       clock: systemClock,
       transactionAgeMs: options.transactionAge,
       retryHorizonMs: options.retryHorizon,
       ...(redisUrl === undefined ? {} : { redisUrl }),
       ...(options.role === undefined
         ? {}
-        : { question: { roles: options.role, login: options.login, part: options.part } }),
+        : { question: { roles: options.role, login: options.login, part: partOf(options) } }),
     });
     output.write(options.json === true ? `${JSON.stringify(findings)}\n` : findings.map(lineOf).join(''));
     if (findings.some(({ state }) => state === 'problem')) process.exitCode = 1;
   } finally {
     await database.close();
+    if (bus !== database) await bus.close();
   }
 }
 

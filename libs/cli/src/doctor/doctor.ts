@@ -18,6 +18,8 @@ import { checkPrivileges, checkRole } from './check-role.js';
 /** What to check. */
 export interface Patient extends DoctorLimits {
   readonly database: PgDatabase;
+  /** The database of its bus: the same one, or another. */
+  readonly bus: PgDatabase;
   /** The clock of this machine. */
   readonly clock: Clock;
   readonly redisUrl?: string;
@@ -33,7 +35,7 @@ export async function examine(patient: Patient): Promise<Finding[]> {
 }
 
 async function examineDatabase(patient: Patient): Promise<Finding[]> {
-  const { database, clock, question } = patient;
+  const { database, bus, clock, question } = patient;
   let findings: Finding[];
   try {
     findings = await checkServer(database, clock);
@@ -45,17 +47,17 @@ async function examineDatabase(patient: Patient): Promise<Finding[]> {
     await checkPooler(database),
     await attempt('transactions', () => checkTransactions(database, patient)),
   );
-  const migrations = await attempt('migrations', () => checkMigrations(database));
+  const migrations = await attempt('migrations', () => checkMigrations(database, bus));
   const privileges = await attempt('privileges', () =>
     question === undefined ? checkPrivileges(database) : checkRole(database, question),
   );
   findings.push(migrations, privileges, await attempt('row security', () => checkRowSecurity(database)));
   if (migrations.state === 'ok')
-    findings.push(await attempt('retention', () => checkRetention(database, patient)));
+    findings.push(await attempt('retention', () => checkRetention(bus, patient)));
   // A login that may only publish cannot see consumers.
   if (migrations.state === 'ok' && privileges.state === 'ok')
     findings.push(
-      await attempt('consumers', () => checkConsumers(database)),
+      await attempt('consumers', () => checkConsumers(bus)),
       ...(await troubleOf('outbox', () => checkOutbox(database))),
       ...(await troubleOf('quarantine', () => checkQuarantine(database))),
     );

@@ -1,7 +1,7 @@
 import { NotFoundError, type PgDatabase } from '@waybill/kernel';
 import { nearestName } from '@waybill/kernel/internal';
-import { Topics } from '@waybill/log';
-import { listGroups } from '@waybill/log/internal';
+import { PostgresLogEngine } from '@waybill/log/postgres';
+import { listGroups } from '@waybill/log/postgres/internal';
 
 /** @throws NotFoundError with the nearest existing name */
 export function assertKnown(kind: 'group' | 'topic', name: string, known: readonly string[]): void {
@@ -12,11 +12,11 @@ export function assertKnown(kind: 'group' | 'topic', name: string, known: readon
 
 /** Refuses unknown names of groups and topics: a filter by one would silently find nothing. */
 export async function assertKnownNames(
-  database: PgDatabase,
+  bus: PgDatabase,
   { group, topic }: { readonly group?: string | undefined; readonly topic?: string | undefined },
 ): Promise<void> {
   if (group !== undefined) {
-    const groups = await database.session.run(listGroups);
+    const groups = await bus.session.run(listGroups);
     assertKnown(
       'group',
       group,
@@ -24,7 +24,7 @@ export async function assertKnownNames(
     );
   }
   if (topic === undefined) return;
-  const topics = await new Topics(database.session).list();
+  const topics = await new PostgresLogEngine(bus, { service: null }).topics.list();
   assertKnown(
     'topic',
     topic,

@@ -1,8 +1,8 @@
 import type { PgDatabase } from '@waybill/kernel';
-import { describeMembers, listGroups } from '@waybill/log/internal';
+import { describeMembers, listGroups } from '@waybill/log/postgres/internal';
 import type { Command } from 'commander';
 import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
-import { withDatabase } from '../arguments/target.js';
+import { withLog } from '../arguments/target.js';
 import type { Output } from '../output/output.js';
 import { assertKnown } from './assert-known.js';
 import { type Lag, LAG_COLUMNS, readLags, totalLag } from './lag.js';
@@ -42,9 +42,9 @@ export function addGroupCommands(program: Command, output: Output): void {
   listing(group.command('list'))
     .description('lists the consumer groups, with their members and their lag')
     .action((options: ListOptions) =>
-      withDatabase(program, async (database) => {
-        const lags = await readLags(database);
-        const groups = await database.session.run(listGroups);
+      withLog(program, async (_log, bus) => {
+        const lags = await readLags(bus);
+        const groups = await bus.session.run(listGroups);
         const lines = groups.map(({ groupName, members, topics }) =>
           lineOf(groupName, members, topics, lags),
         );
@@ -54,24 +54,24 @@ export function addGroupCommands(program: Command, output: Output): void {
   listing(group.command('describe').argument('<name>'))
     .description('shows one consumer group: its members, and its lag in each partition')
     .action((name: string, options: ListOptions) =>
-      withDatabase(program, (database) => describeGroup(database, name, options, output)),
+      withLog(program, (_log, bus) => describeGroup(bus, name, options, output)),
     );
 }
 
 async function describeGroup(
-  database: PgDatabase,
+  bus: PgDatabase,
   name: string,
   options: ListOptions,
   output: Output,
 ): Promise<void> {
-  const known = await database.session.run(listGroups);
+  const known = await bus.session.run(listGroups);
   assertKnown(
     'group',
     name,
     known.map(({ groupName }) => groupName),
   );
-  const members = await database.session.run(describeMembers, name);
-  const lags = await readLags(database, [name]);
+  const members = await bus.session.run(describeMembers, name);
+  const lags = await readLags(bus, [name]);
   const topics = known.find(({ groupName }) => groupName === name)?.topics ?? [];
   const line = lineOf(name, members.length, topics, lags);
   if (options.json === true) {

@@ -1,6 +1,6 @@
 import type { PgDatabase } from '@waybill/kernel';
-import { groupLag } from '@waybill/log';
-import { listGroups } from '@waybill/log/internal';
+import { groupLag } from '@waybill/log/postgres';
+import { listGroups } from '@waybill/log/postgres/internal';
 import type { Column } from '../output/table.js';
 
 /** The lag of a group in one partition. */

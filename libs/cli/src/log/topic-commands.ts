@@ -1,16 +1,9 @@
 import type { PgDatabase } from '@waybill/kernel';
-import {
-  LogReader,
-  type OnDeadLetter,
-  type OnExpired,
-  type Topic,
-  type TopicOptions,
-  Topics,
-} from '@waybill/log';
+import type { LogEngine, OnDeadLetter, OnExpired, Topic, TopicOptions } from '@waybill/log';
 import type { Command } from 'commander';
 import { duration, durationText, wholeNumber } from '../arguments/arguments.js';
 import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
-import { withDatabase } from '../arguments/target.js';
+import { withLog } from '../arguments/target.js';
 import type { Output } from '../output/output.js';
 import { assertKnown } from './assert-known.js';
 import { LAG_COLUMNS, readLags } from './lag.js';
@@ -56,28 +49,27 @@ export function addTopicCommands(program: Command, output: Output): void {
   listing(topic.command('list'))
     .description('lists the topics')
     .action((options: ListOptions) =>
-      withDatabase(program, async ({ session }) => {
-        writeList(output, options, (await new Topics(session).list()).map(lineOf), COLUMNS);
-      }),
+      withLog(program, async ({ topics }) =>
+        writeList(output, options, (await topics.list()).map(lineOf), COLUMNS),
+      ),
     );
   listing(topic.command('describe').argument('<name>'))
     .description('shows one topic: its settings, its partitions, and the groups that read it')
     .action((name: string, options: ListOptions) =>
-      withDatabase(program, (database) => describeTopic(database, name, options, output)),
+      withLog(program, (log, bus) => describeTopic(log, bus, name, options, output)),
     );
   withSettings(topic.command('create').argument('<name>'))
     .option('--partitions <n>', 'number of partitions (default 4)', wholeNumber)
     .description('creates a topic; an existing one is not changed')
     .action((name: string, options: SettingOptions) =>
-      withDatabase(program, async ({ session }) =>
-        writeList(output, {}, [lineOf(await new Topics(session).create(name, settingsOf(options)))], COLUMNS),
+      withLog(program, async ({ topics }) =>
+        writeList(output, {}, [lineOf(await topics.create(name, settingsOf(options)))], COLUMNS),
       ),
     );
   withSettings(topic.command('set').argument('<name>'))
     .description('changes settings of a topic; consumers apply them when they open a partition')
     .action((name: string, options: SettingOptions) =>
-      withDatabase(program, async ({ session }) => {
-        const topics = new Topics(session);
+      withLog(program, async ({ topics }) => {
         assertKnown(
           'topic',
           name,
@@ -89,12 +81,13 @@ export function addTopicCommands(program: Command, output: Output): void {
 }
 
 async function describeTopic(
-  database: PgDatabase,
+  log: LogEngine,
+  bus: PgDatabase,
   name: string,
   options: ListOptions,
   output: Output,
 ): Promise<void> {
-  const topics = new Topics(database.session);
+  const { topics } = log;
   const all = await topics.list();
   assertKnown(
     'topic',
@@ -102,12 +95,12 @@ async function describeTopic(
     all.map((known) => known.name),
   );
   const topic = await topics.get(name);
-  const offsets = await new LogReader(database, topics).offsets(topic.partitionIds);
+  const offsets = await log.offsets(topic.partitionIds);
   const partitions = topic.partitionIds.map((partitionId, partition): PartitionLine => {
     const { startOffset = 0, endOffset = 0 } = offsets.get(partitionId) ?? {};
     return { partition, start: startOffset, end: endOffset };
   });
-  const groups = (await readLags(database)).filter((lag) => lag.topic === name);
+  const groups = (await readLags(bus)).filter((lag) => lag.topic === name);
   if (options.json === true) {
     output.write(`${JSON.stringify({ ...lineOf(topic), partitions, groups })}\n`);
     return;

@@ -1,26 +1,20 @@
-import {
-  applyGrants,
-  type DatabasePart,
-  type GrantOptions,
-  grantStatements,
-  type Role,
-} from '@waybill/schema';
+import { applyGrants, type GrantOptions, grantStatements, type Role } from '@waybill/schema';
 import type { Command } from 'commander';
 import { globals, withDatabase } from '../arguments/target.js';
+import { type BusOption, partOf } from '../arguments/bus-option.js';
 import type { Output } from '../output/output.js';
-import { names, part, roles } from './role-arguments.js';
+import { names, roles } from './role-arguments.js';
 
 interface GrantsOptions {
   readonly role: readonly Role[];
   readonly login: string;
-  readonly part?: DatabasePart;
   readonly topics?: readonly string[];
   readonly consume?: readonly string[];
   readonly groups?: readonly string[];
   readonly apply?: true;
 }
 
-/** `waybill grants`: the rights of a publisher, service, participant, monitor or operator. */
+/** `waybill grants`: the rights of a publisher, service, monitor or operator. */
 export function addGrantsCommand(program: Command, output: Output): void {
   program
     .command('grants')
@@ -29,22 +23,17 @@ export function addGrantsCommand(program: Command, output: Output): void {
     )
     .requiredOption(
       '--role <roles>',
-      'publisher, service, participant, monitor or operator; several separated by commas',
+      'publisher, service, monitor or operator; several separated by commas',
       roles,
     )
     .requiredOption('--login <name>', 'the database role that gets the rights')
-    .option(
-      '--part <part>',
-      'the part of Waybill in the database: whole, bus or participant (default: by role)',
-      part,
-    )
-    .option('--bus', 'same as --part bus: only the log; services keep their sagas and guards elsewhere')
+    .option('--bus', 'the rights on the bus; otherwise those in the database of a service')
     .option('--topics <patterns>', 'it may publish to and consume only these, such as orders,stock.*', names)
     .option('--consume <patterns>', 'it may consume only these, if they differ from --topics', names)
     .option('--groups <patterns>', 'it may act only for these consumer groups', names)
     .option('--apply', 'runs the SQL, in one transaction')
-    .action(async ({ role, bus, apply, ...rest }: GrantsOptions & { bus?: true }) => {
-      const options: GrantOptions = { roles: role, ...(bus === true ? { part: 'bus' } : {}), ...rest };
+    .action(async ({ role, bus, apply, ...rest }: GrantsOptions & BusOption) => {
+      const options: GrantOptions = { roles: role, part: partOf(bus === true ? { bus } : {}), ...rest };
       const statements = grantStatements({ ...options, schema: globals(program).schema });
       if (apply === true) {
         await withDatabase(program, (database) =>

@@ -19,7 +19,6 @@ import {
   statement,
   TransactionLostError,
 } from '@waybill/kernel/internal';
-import { Inbox } from '@waybill/guard';
 import { type Sealer } from '@waybill/log';
 import { openRecord } from '@waybill/log/internal';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
@@ -51,25 +50,20 @@ export interface BatchOutcome {
 export interface DeliveryLocation {
   readonly topic: string;
   readonly partition: number;
-  /** Identifies the group in inbox entries. */
   readonly group: string;
 }
 
 /**
- * The statements that store the verdict "done": marks or a position, and the fence. They run in the effect's
- * transaction if that is in the log's database, otherwise after it; none are needed if the inbox entries are
- * sufficient.
+ * The statements that store the verdict "done", in the effect's transaction: marks or a position, and the fence.
  */
 export type Verdicts = (done: readonly LaneRecord[]) => readonly BoundStatement[];
 
 /** The databases of a delivery. */
 export interface DeliveryDatabases {
-  /** The database of the log, positions and marks. */
-  readonly bus: PgDatabase;
-  /** The database that handlers write to. */
+  /** The database of the group's progress. */
+  readonly database: PgDatabase;
+  /** Opens handlers' transactions, in that database. */
   readonly transactions: TransactionRunner;
-  /** Set when handlers write to a database other than the log's: identifies the log in inbox entries there. */
-  readonly inboxFor: string | undefined;
   /** Whether verdict statements stay prepared on their connections. */
   readonly prepared: boolean;
   /** Verifies messages before their handlers run; undefined if signing is off. */
@@ -115,13 +109,10 @@ class NothingDoneError extends Error {
 }
 
 /**
- * Runs the handlers of a batch in one transaction. In the log's database, that transaction ends with the statements
- * that store the verdicts, under the fence; in another database it writes inbox entries, and the verdicts follow in a
- * separate transaction.
+ * Runs the handlers of a batch in one transaction of the service's database, which ends with the statements that store the
+ * verdicts, under the fence.
  */
 export class DeliveryTransaction {
-  readonly #inbox = new Inbox();
-
   constructor(
     private readonly databases: DeliveryDatabases,
     private readonly location: DeliveryLocation,
@@ -137,7 +128,6 @@ export class DeliveryTransaction {
    * done
    */
   async run(records: readonly LaneRecord[], attempt: number, verdicts: Verdicts): Promise<BatchOutcome> {
-    const inSameDatabase = this.databases.inboxFor === undefined;
     const ended = new AbortController();
     const signal = AbortSignal.any([this.signal, ended.signal]);
     const afterCommit: HandOver['afterCommit'] = [];
@@ -161,7 +151,7 @@ export class DeliveryTransaction {
         timeoutMs: this.subscription.maxProcessingMs,
         last: ({ done }: BatchOutcome) => {
           this.writer.assertNotStopped();
-          return inSameDatabase ? this.writer.prepared(verdicts(done)) : [];
+          return this.writer.prepared(verdicts(done));
         },
       });
     } catch (error) {
@@ -182,10 +172,6 @@ export class DeliveryTransaction {
     }
     // A callback that throws synchronously must not hide from the lane that all is committed.
     await Promise.allSettled(afterCommit.map(async (work) => work()));
-    if (!inSameDatabase) {
-      const statements = verdicts(outcome.done);
-      if (statements.length > 0) await this.writer.write(statements);
-    }
     return outcome;
   }
 
@@ -223,22 +209,12 @@ export class DeliveryTransaction {
     { attempt, transaction, signal, afterCommit }: HandOver,
   ): Promise<void> {
     const { topic, partition } = this.location;
-    const { inboxFor } = this.databases;
-    if (inboxFor !== undefined) {
-      const taken = await this.#inbox.take(transaction.session, {
-        consumer: this.location.group,
-        logIdentity: inboxFor,
-        topic,
-        partition,
-        offset: record.offset,
-        bucketSeq: record.bucketSeq,
-      });
-      if (!taken) return;
-    }
     const location = this.#locationOf(record);
-    const { signatures, sealer, bus } = this.databases;
+    const { signatures, sealer, database } = this.databases;
     signatures?.verify(topic, record.record, location);
-    const opened = await openRecord(sealer, bus.session, topic, record.record, location).catch(dropErased);
+    const opened = await openRecord(sealer, database.session, topic, record.record, location).catch(
+      dropErased,
+    );
     const delivery: Delivery = {
       topic,
       partition,

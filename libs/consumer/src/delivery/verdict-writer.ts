@@ -5,8 +5,8 @@ import type { RepeatedWork } from './repeated-work.js';
 
 /** What {@link VerdictWriter} works with. */
 export interface VerdictWriterDependencies {
-  /** The database of the log, positions and marks. */
-  readonly bus: PgDatabase;
+  /** The database of positions and marks. */
+  readonly database: PgDatabase;
   /** Whether statements stay prepared on their connections. */
   readonly prepared: boolean;
   /** Aborts when the lane may write nothing more. */
@@ -14,7 +14,7 @@ export interface VerdictWriterDependencies {
   readonly repeated: RepeatedWork;
 }
 
-/** Writes a lane's verdicts, positions and charges to the log's database, under its fence. */
+/** Writes a lane's verdicts, positions and charges to the service's database, under its fence. */
 export class VerdictWriter {
   constructor(private readonly dependencies: VerdictWriterDependencies) {}
 
@@ -28,7 +28,7 @@ export class VerdictWriter {
   async write(statements: readonly BoundStatement[], permit?: Permit): Promise<unknown[][]> {
     const once = async (): Promise<unknown[][]> => {
       this.assertNotStopped();
-      return this.dependencies.bus.runTogether(this.prepared(statements));
+      return this.dependencies.database.runTogether(this.prepared(statements));
     };
     return permit === undefined ? once() : this.dependencies.repeated.run(permit, isKnownOutcome, once);
   }

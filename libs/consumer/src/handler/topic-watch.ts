@@ -1,5 +1,5 @@
 import { BackgroundService, type Clock, type Logger, type PassResult } from '@waybill/kernel';
-import type { LogSignals, Topics } from '@waybill/log';
+import type { LogEngine } from '@waybill/log';
 import type { Subscription } from './subscription.js';
 import type { TopicPatterns } from './topic-pattern.js';
 
@@ -12,8 +12,7 @@ export interface TopicWatchDependencies {
   readonly patterns: TopicPatterns;
   /** The subscriptions by topic; those to matching topics are added. */
   readonly byTopic: Map<string, Subscription>;
-  readonly topics: Topics;
-  readonly signals: LogSignals;
+  readonly log: Pick<LogEngine, 'signals' | 'topics'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -48,7 +47,8 @@ export class TopicWatch {
   }
 
   async #look(): Promise<PassResult> {
-    const { patterns, byTopic, topics, signals, logger, group } = this.dependencies;
+    const { patterns, byTopic, logger, group } = this.dependencies;
+    const { topics, signals } = this.dependencies.log;
     const count = await topics.count();
     if (count === this.#seen) return 'idle';
     const found: string[] = [];

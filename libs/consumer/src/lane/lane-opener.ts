@@ -1,18 +1,18 @@
 import { isConnectionLoss, isServerTrouble } from '@waybill/kernel/internal';
-import {
-  type LogReader,
-  type Ownership,
-  PartitionProgress,
-  type PartitionOffsets,
-  type StoredProgress,
-  type Topic,
-  type Topics,
-} from '@waybill/log';
-import { advanceTogether, type FirstPosition, loadProgress, newToGroup } from '@waybill/log/internal';
+import type { LogEngine, Membership, PartitionOffsets, Topic } from '@waybill/log';
+import { assertInRange } from '@waybill/log/internal';
 import { CircuitBreaker, type CircuitState } from '../policy/circuit-breaker.js';
 import type { LaneStart } from '../retry/lane-start.js';
 import type { LaneContext } from '../retry/lane-context.js';
 import { listParkedIn, type ParkedRow } from '../parked/parked-store.js';
+import {
+  advanceTogether,
+  type FirstPosition,
+  loadProgress,
+  PartitionProgress,
+  type StoredProgress,
+} from '../progress/partition-progress.js';
+import type { Ownership } from '../progress/progress-owners.js';
 import { PartitionLane } from './partition-lane.js';
 import type { Subscription } from '../handler/subscription.js';
 
@@ -58,8 +58,8 @@ export class LaneOpener {
   constructor(
     private readonly context: LaneContext,
     private readonly subscriptions: ReadonlyMap<string, Subscription>,
-    private readonly topics: Topics,
-    private readonly reader: LogReader,
+    private readonly log: Pick<LogEngine, 'offsets' | 'topics'>,
+    private readonly membership: Pick<Membership, 'newToGroup'>,
     /** Where the group starts in a topic that is older than its subscription and has no stored position. */
     private readonly startFrom: 'earliest' | 'latest',
   ) {
@@ -71,28 +71,19 @@ export class LaneOpener {
     return Object.fromEntries([...this.#breakers].map(([topic, { state }]) => [topic, state]));
   }
 
-  /** Whether handlers write to a database other than the log's. */
-  get usesInbox(): boolean {
-    return this.context.databases.inboxFor !== undefined;
-  }
-
   /**
    * Opens lanes, by partition id, with a fixed number of statements however many there are. If one partition makes a
    * statement fail for all, it splits them in half until that partition fails alone.
    */
-  async open(requests: readonly LaneRequest[], memberId: string): Promise<ReadonlyMap<number, Opened>> {
+  async open(requests: readonly LaneRequest[]): Promise<ReadonlyMap<number, Opened>> {
     const opened = new Map<number, Opened>();
-    await this.#openIn(opened, requests, memberId);
+    await this.#openIn(opened, requests);
     return opened;
   }
 
-  async #openIn(
-    opened: Map<number, Opened>,
-    requests: readonly LaneRequest[],
-    memberId: string,
-  ): Promise<void> {
+  async #openIn(opened: Map<number, Opened>, requests: readonly LaneRequest[]): Promise<void> {
     try {
-      await this.#openTogether(opened, requests, memberId);
+      await this.#openTogether(opened, requests);
     } catch (error) {
       // It may then be unknown whether something was written, and nothing is written again in the same epoch.
       const isUnknown = isConnectionLoss(error) || isServerTrouble(error);
@@ -101,16 +92,12 @@ export class LaneOpener {
         return;
       }
       const half = requests.length >> 1;
-      await this.#openIn(opened, requests.slice(0, half), memberId);
-      await this.#openIn(opened, requests.slice(half), memberId);
+      await this.#openIn(opened, requests.slice(0, half));
+      await this.#openIn(opened, requests.slice(half));
     }
   }
 
-  async #openTogether(
-    opened: Map<number, Opened>,
-    requests: readonly LaneRequest[],
-    memberId: string,
-  ): Promise<void> {
+  async #openTogether(opened: Map<number, Opened>, requests: readonly LaneRequest[]): Promise<void> {
     const openings = await this.#subscribed(requests, opened);
     if (openings.length === 0) return;
     const found = await this.#find(openings);
@@ -126,19 +113,19 @@ export class LaneOpener {
         opened.set(partitionId, { error });
       }
     }
-    await this.#begin(firsts, memberId);
+    await this.#begin(firsts);
     for (const [opening, position] of starts) {
-      opened.set(opening.partitionId, { lane: this.#laneOf(opening, position, found, memberId) });
+      opened.set(opening.partitionId, { lane: this.#laneOf(opening, position, found) });
     }
   }
 
   /** The partitions of subscribed topics; the others get no lane. */
   async #subscribed(requests: readonly LaneRequest[], opened: Map<number, Opened>): Promise<Opening[]> {
     // Read again: a topic's settings may have changed.
-    const topics = await this.topics.refresh(requests.map(({ ownership }) => ownership.partitionId));
+    const topics = await this.log.topics.refresh(requests.map(({ ownership }) => ownership.partitionId));
     return requests.flatMap((request) => {
       const { partitionId } = request.ownership;
-      const location = this.topics.locate(partitionId);
+      const location = this.log.topics.locate(partitionId);
       const topic = topics.get(location?.topic ?? '');
       const subscription = this.subscriptions.get(topic?.name ?? '');
       if (location === undefined || topic === undefined || subscription === undefined) {
@@ -151,18 +138,16 @@ export class LaneOpener {
 
   async #find(openings: readonly Opening[]): Promise<Found> {
     const { groupId, databases } = this.context;
-    const { session } = databases.bus;
+    const { session } = databases.database;
     const ids = openings.map(({ partitionId }) => partitionId);
     const stored = await loadProgress(session, groupId, ids);
-    const offsets = await this.reader.offsets(ids);
+    const offsets = await this.log.offsets(ids);
     const parked = await listParkedIn(session, groupId, ids);
     const begun = openings.filter(({ partitionId }) => stored.get(partitionId)?.position === undefined);
-    const newTopics = new Set<string>();
-    if (begun.length > 0 && this.startFrom === 'latest') {
-      const names = [...new Set(begun.map(({ topic }) => topic.name))];
-      for (const { topic } of await session.run(newToGroup, groupId, names)) newTopics.add(topic);
-    }
-    return { stored, offsets, parked, newTopics };
+    if (begun.length === 0 || this.startFrom === 'earliest')
+      return { stored, offsets, parked, newTopics: new Set() };
+    const names = [...new Set(begun.map(({ topic }) => topic.name))];
+    return { stored, offsets, parked, newTopics: await this.membership.newToGroup(names) };
   }
 
   /**
@@ -174,7 +159,7 @@ export class LaneOpener {
     const position = stored.get(partitionId)?.position;
     if (range === undefined) return position ?? 0;
     if (position !== undefined) {
-      this.reader.assertInRange({ partitionId, offset: position }, range);
+      assertInRange(this.log.topics, { partitionId, offset: position }, range);
       return position;
     }
     const isFromStart = this.startFrom === 'earliest' || newTopics.has(topic.name);
@@ -182,7 +167,7 @@ export class LaneOpener {
   }
 
   /** Stores where the group starts: if it starts at the end, it must start at that offset after a restart, too. */
-  async #begin(firsts: readonly FirstPosition[], memberId: string): Promise<void> {
+  async #begin(firsts: readonly FirstPosition[]): Promise<void> {
     const [first] = firsts;
     if (first === undefined) return;
     const { groupId, databases } = this.context;
@@ -190,12 +175,12 @@ export class LaneOpener {
     // A single one may wait for the transaction that locks its owner's row.
     const statement =
       firsts.length === 1
-        ? new PartitionProgress(groupId, memberId, ownership).advance(position, position)
-        : advanceTogether(groupId, memberId, firsts);
-    await databases.bus.runTogether([statement]);
+        ? new PartitionProgress(groupId, ownership).advance(position, position)
+        : advanceTogether(groupId, firsts);
+    await databases.database.runTogether([statement]);
   }
 
-  #laneOf(opening: Opening, position: number, found: Found, memberId: string): PartitionLane {
+  #laneOf(opening: Opening, position: number, found: Found): PartitionLane {
     const { partitionId, ownership, topic, subscription, before } = opening;
     const { context } = this;
     const stored = found.stored.get(partitionId) ?? EMPTY;
@@ -204,7 +189,7 @@ export class LaneOpener {
     const begunEnd = Math.min(stored.inFlightEnd, end);
     // Records in flight when this same process lost its connection have not crashed a process.
     const suspectEnd = Math.max(position, before.again ? before.suspectEnd : begunEnd);
-    const progress = new PartitionProgress(context.groupId, memberId, ownership);
+    const progress = new PartitionProgress(context.groupId, ownership);
     const breaker = this.#breakerOf(subscription);
     const environment = { context, subscription, topic, partition: opening.number, progress, breaker };
     const inFlightEnd = stored.position === undefined ? position : stored.inFlightEnd;

@@ -1,6 +1,6 @@
 import type { BoundStatement } from '@waybill/kernel';
-import type { PartitionProgress } from '@waybill/log';
 import type { Permit } from '../delivery/permits.js';
+import type { PartitionProgress } from '../progress/partition-progress.js';
 import type { VerdictWriter } from '../delivery/verdict-writer.js';
 
 /**

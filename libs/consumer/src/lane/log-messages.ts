@@ -8,23 +8,18 @@ import type { FailureTools, FollowedMessage } from '../retry/follow-failure.js';
 import type { CrashCharges } from './crash-charges.js';
 import type { LaneProgress } from './lane-progress.js';
 
-/** Processes messages from the log for a lane: runs them, stores their verdicts in the log, and parks them. */
+/** Processes messages from the log for a lane: runs them, stores their verdicts, and parks them. */
 export class LogMessages {
-  /** Handlers write to a database other than the log's, and the inbox records what is done: the position may lag. */
-  readonly #isElsewhere: boolean;
-
   constructor(
     private readonly tools: FailureTools,
     private readonly parked: ParkedLane,
     private readonly progress: LaneProgress,
     private readonly charges: CrashCharges,
-  ) {
-    this.#isElsewhere = tools.environment.context.databases.inboxFor !== undefined;
-  }
+  ) {}
 
   /** Whether deliveries do not store the position themselves. */
   get storePositionApart(): boolean {
-    return this.#isElsewhere || !this.#isInTurn;
+    return !this.#isInTurn;
   }
 
   get #isInTurn(): boolean {
@@ -35,9 +30,9 @@ export class LogMessages {
   async run(records: readonly LaneRecord[], attempt: number, permit: Permit): Promise<BatchOutcome> {
     if (records.length === 0) return { done: [], failed: undefined };
     const outcome = await this.tools.attempts.run(records, attempt, permit, (done) =>
-      this.#isElsewhere ? [] : this.#verdict(done, 'done'),
+      this.#verdict(done, 'done'),
     );
-    if (!this.#isElsewhere) this.#committed(outcome.done);
+    this.#committed(outcome.done);
     return outcome;
   }
 

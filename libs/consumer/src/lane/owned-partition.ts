@@ -1,11 +1,14 @@
-import type { Ownership } from '@waybill/log';
+import type { Grant } from '@waybill/log';
+import type { Ownership } from '../progress/progress-owners.js';
 import { ConnectionLosses } from '../retry/connection-losses.js';
 import { OwnCharges } from '../retry/own-charges.js';
 import type { PartitionLane } from './partition-lane.js';
 
-/** A partition that this process owns, and the history of its lanes. */
+/** A partition that is granted to this process, and the history of its lanes. */
 export interface OwnedPartition {
-  ownership: Ownership;
+  readonly grant: Grant;
+  /** Once it was taken in the service's database. */
+  ownership: Ownership | undefined;
   /** Whether something may have been written in this epoch already: the next lane starts by raising it. */
   written: boolean;
   /** Whether a lane was open before. */
@@ -26,9 +29,10 @@ export interface OwnedPartition {
 }
 
 /** Creates the state of a partition that was just assigned. */
-export function newlyOwned(ownership: Ownership): OwnedPartition {
+export function newlyOwned(grant: Grant): OwnedPartition {
   return {
-    ownership,
+    grant,
+    ownership: undefined,
     written: false,
     opened: false,
     losses: new ConnectionLosses(),

@@ -1,6 +1,7 @@
 import { type Clock, describeError, type Logger } from '@waybill/kernel';
 import { backoffMs, isFenced } from '@waybill/kernel/internal';
-import type { FetchedBatch, GroupMembership, Ownership, Topics } from '@waybill/log';
+import type { FetchedBatch, Grant, Membership, Topics } from '@waybill/log';
+import type { Ownership, ProgressOwners } from '../progress/progress-owners.js';
 import type { LaneOpener } from './lane-opener.js';
 import type { PartitionLane } from './partition-lane.js';
 import { type OwnedPartition, newlyOwned } from './owned-partition.js';
@@ -20,7 +21,8 @@ const HAND_OVER_TRIES = 3;
 /** What {@link OwnedPartitions} work with. */
 export interface OwnedPartitionsDependencies {
   readonly group: string;
-  readonly membership: Pick<GroupMembership, 'memberId' | 'reclaim'>;
+  readonly membership: Pick<Membership, 'leaseLapsed'>;
+  readonly owners: Pick<ProgressOwners, 'take' | 'reclaim'>;
   readonly topics: Pick<Topics, 'locate'>;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -44,9 +46,9 @@ export class OwnedPartitions {
 
   /** The partitions that cannot be consumed, with the reasons. */
   get failures(): { topic: string; partition: number; reason: string }[] {
-    return [...this.#partitions.values()].flatMap(({ ownership, failure }) => {
+    return [...this.#partitions.values()].flatMap(({ grant, failure }) => {
       if (failure === undefined) return [];
-      const location = this.dependencies.topics.locate(ownership.partitionId);
+      const location = this.dependencies.topics.locate(grant.partitionId);
       return [{ topic: location?.topic ?? '?', partition: location?.number ?? -1, reason: failure }];
     });
   }
@@ -59,9 +61,9 @@ export class OwnedPartitions {
     return lanes;
   }
 
-  /** Adds a partition that this process owns from now on. */
-  assign(ownership: Ownership): void {
-    this.#partitions.set(ownership.partitionId, newlyOwned(ownership));
+  /** Adds a partition that is granted to this process. */
+  assign(grant: Grant): void {
+    this.#partitions.set(grant.partitionId, newlyOwned(grant));
   }
 
   /** Removes a partition; returns its lane, which the caller ends. */
@@ -79,7 +81,7 @@ export class OwnedPartitions {
    */
   async openDue(opener: LaneOpener): Promise<boolean> {
     const due = this.#due();
-    const batch = await this.#reclaimed(due.slice(0, OPENED_TOGETHER));
+    const batch = await this.#taken(due.slice(0, OPENED_TOGETHER));
     if (batch.length > 0) await this.#open(batch, opener);
     return due.length > OPENED_TOGETHER;
   }
@@ -100,40 +102,56 @@ export class OwnedPartitions {
     return due;
   }
 
-  /** The partitions that may be opened: if something may have been written, the epoch has been raised. */
-  async #reclaimed(partitions: readonly OwnedPartition[]): Promise<OwnedPartition[]> {
-    const written = partitions.filter((partition) => partition.written);
-    if (written.length === 0) return [...partitions];
-    const ready = partitions.filter((partition) => !partition.written);
-    try {
-      const reclaimed = await this.dependencies.membership.reclaim(written.map(({ ownership }) => ownership));
-      const byPartition = new Map(reclaimed.map((ownership) => [ownership.partitionId, ownership]));
-      for (const partition of written) {
-        const ownership = byPartition.get(partition.ownership.partitionId);
-        // Another member owns it, as the next heartbeat will report, or a delivery's transaction has not ended yet.
-        if (ownership === undefined) this.#later(partition, SOON_MS);
-        else {
-          partition.ownership = ownership;
-          ready.push(partition);
-        }
-      }
-    } catch (error) {
-      this.#fail(written, error);
-    }
+  /**
+   * The partitions that may be opened: those that were taken. If something may have been written already, the epoch has been
+   * raised.
+   */
+  async #taken(partitions: readonly OwnedPartition[]): Promise<OwnedPartition[]> {
+    const { owners } = this.dependencies;
+    const isNew = partitions.filter(({ ownership }) => ownership === undefined);
+    const written = partitions.filter((partition) => partition.ownership !== undefined && partition.written);
+    const ready = partitions.filter(
+      (partition) => !isNew.includes(partition) && !written.includes(partition),
+    );
+    ready.push(...(await this.#withOwnership(isNew, () => owners.take(isNew.map(({ grant }) => grant)))));
+    const before = written.flatMap(({ ownership }) => ownership ?? []);
+    ready.push(...(await this.#withOwnership(written, () => owners.reclaim(before))));
     return ready;
   }
 
+  async #withOwnership(
+    partitions: readonly OwnedPartition[],
+    take: () => Promise<ReadonlyMap<number, Ownership>>,
+  ): Promise<OwnedPartition[]> {
+    if (partitions.length === 0) return [];
+    try {
+      const taken = await take();
+      return partitions.filter((partition) => {
+        const ownership = taken.get(partition.grant.partitionId);
+        // Another member has it, as the next heartbeat will report, or a delivery's transaction has not ended yet.
+        if (ownership === undefined) this.#later(partition, SOON_MS);
+        else partition.ownership = ownership;
+        return ownership !== undefined;
+      });
+    } catch (error) {
+      this.#fail(partitions, error);
+      return [];
+    }
+  }
+
   async #open(partitions: readonly OwnedPartition[], opener: LaneOpener): Promise<void> {
-    const requests = partitions.map((partition) => {
+    const requests = partitions.flatMap((partition) => {
       // The response to what the opening writes may be lost, too.
       partition.written = true;
       const { ownership, opened: again, losses, charged, parkedSuspects, suspectEnd } = partition;
-      return { ownership, before: { again, losses, charged, parkedSuspects, suspectEnd } };
+      return ownership === undefined
+        ? []
+        : { ownership, before: { again, losses, charged, parkedSuspects, suspectEnd } };
     });
-    const opened = await opener.open(requests, this.dependencies.membership.memberId);
+    const opened = await opener.open(requests);
     const failed = new Map<unknown, OwnedPartition[]>();
     for (const partition of partitions) {
-      const { partitionId } = partition.ownership;
+      const { partitionId } = partition.grant;
       const result = opened.get(partitionId);
       if (result === undefined) continue;
       if ('error' in result) {
@@ -174,8 +192,12 @@ export class OwnedPartitions {
     for (const lane of this.lanes()) if (!lane.isIdle) this.#working.add(lane);
   }
 
-  /** Starts what may run. */
+  /**
+   * Starts what may run. After the lease nothing is begun: what handlers do outside the database has no fence. What runs
+   * goes on, since its transaction has one.
+   */
   pump(): void {
+    if (this.dependencies.membership.leaseLapsed) return;
     for (const lane of this.#working) {
       lane.pump();
       if (lane.stopped || lane.isIdle) this.#working.delete(lane);
@@ -216,7 +238,7 @@ export class OwnedPartitions {
     what: string,
   ): [string, Record<string, string | number | undefined>] {
     const { group, topics } = this.dependencies;
-    const location = topics.locate(partitions[0]?.ownership.partitionId ?? -1);
+    const location = topics.locate(partitions[0]?.grant.partitionId ?? -1);
     const fields = { group, topic: location?.topic, partition: location?.number };
     if (partitions.length === 1) return [`a partition ${what}`, fields];
     return [`${partitions.length} partitions ${what}`, { ...fields, partitions: partitions.length }];

@@ -1,4 +1,5 @@
-import type { FetchedBatch, StoredProgress } from '@waybill/log';
+import type { FetchedBatch } from '@waybill/log';
+import type { StoredProgress } from '../progress/partition-progress.js';
 import { DeliveryTransaction } from '../delivery/delivery-transaction.js';
 import type { Permit } from '../delivery/permits.js';
 import { RepeatedWork } from '../delivery/repeated-work.js';
@@ -215,6 +216,11 @@ export class PartitionLane {
   /** Whether {@link tick} has something to store. */
   get hasMoved(): boolean {
     return !this.stopped && this.#window.position !== this.#progress.position;
+  }
+
+  /** The stored position. */
+  get position(): number {
+    return this.#progress.position;
   }
 
   /** Stores the position if it has moved. Called periodically. */

@@ -1,6 +1,6 @@
 import { type BoundStatement, bindStatement, type SqlSession } from '@waybill/kernel';
-import type { PartitionProgress } from '@waybill/log';
 import { restoreHeaders, storeHeaders } from '@waybill/dead-letter/internal';
+import type { PartitionProgress } from '../progress/partition-progress.js';
 import type { LaneRecord } from '../record/lane-record.js';
 import { messageIdOf } from '../record/record-fields.js';
 import {

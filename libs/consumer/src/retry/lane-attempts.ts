@@ -74,7 +74,7 @@ export class LaneAttempts {
   async #noteLoss({ offsets, cause }: DeliveryLostError): Promise<void> {
     const { clock, databases } = this.environment.context;
     await clock.sleep(HEAR_LOSSES_MS);
-    this.losses.note(offsets, cause, databases.bus.recentLosses);
+    this.losses.note(offsets, cause, databases.database.recentLosses);
   }
 
   async #untilDecided(
@@ -120,8 +120,8 @@ export class LaneAttempts {
   async expired(records: readonly LaneRecord[], permit: Permit): Promise<LaneRecord[]> {
     const mortal = records.filter(({ record }) => expiresAtMs(record) !== Infinity);
     if (mortal.length === 0) return [];
-    const { bus } = this.environment.context.databases;
-    const [time] = await this.read(permit, () => bus.session.run(databaseTime));
+    const { database } = this.environment.context.databases;
+    const [time] = await this.read(permit, () => database.session.run(databaseTime));
     const now = time?.nowMs ?? 0;
     return mortal.filter(({ record }) => expiresAtMs(record) <= now);
   }

@@ -1,5 +1,6 @@
 import type { Clock, Logger } from '@waybill/kernel';
-import type { PartitionProgress, Topic, Topics } from '@waybill/log';
+import type { Topic, Topics } from '@waybill/log';
+import type { PartitionProgress } from '../progress/partition-progress.js';
 import type { CircuitBreaker } from '../policy/circuit-breaker.js';
 import type { ConsumerCounters } from './consumer-counters.js';
 import type { DeliveryDatabases } from '../delivery/delivery-transaction.js';

@@ -4,8 +4,8 @@ declare const paramsType: unique symbol;
 declare const rowType: unique symbol;
 
 /**
- * An SQL statement of a `.sql` file, with the types of its parameters and rows. The text names Waybill's
- * schema as `:schema`; everything else that varies is a parameter.
+ * An SQL statement of a `.sql` file, with the types of its parameters and rows. The text names the schema of a
+ * service as `:schema` and that of the log as `:bus`; everything else that varies is a parameter.
  */
 export interface Statement<Params extends readonly unknown[], Row> {
   /** The file name, without `.sql`. */
@@ -52,15 +52,22 @@ export function renderSqlOnce(text: string, schema: string): string {
   return nameSchema(text, schema);
 }
 
-function nameSchema(text: string, schema: string): string {
-  return text.replaceAll(/(?<!:):schema\b/g, `"${schema}"`);
+/** The schema of the log, in the database of a service or in one of its own, beside or in the place of the service's. */
+export function busSchemaOf(schema: string): string {
+  return `${schema}_bus`;
 }
 
-/** @throws ConfigurationError unless `schema` is a lower-case identifier of at most 63 characters */
+function nameSchema(text: string, schema: string): string {
+  return text.replaceAll(/(?<!:):(schema|bus)\b/g, (_, which) =>
+    which === 'bus' ? `"${busSchemaOf(schema)}"` : `"${schema}"`,
+  );
+}
+
+/** @throws ConfigurationError unless `schema` is a lower-case identifier of at most 55 characters */
 export function assertSchemaName(schema: string): void {
-  if (typeof schema !== 'string' || !/^[a-z_][a-z0-9_]{0,62}$/.test(schema) || schema.startsWith('pg_')) {
+  if (typeof schema !== 'string' || !/^[a-z_][a-z0-9_]{0,54}(_bus)?$/.test(schema) || schema.startsWith('pg_')) {
     throw new ConfigurationError('The schema name is not usable', [
-      `${JSON.stringify(schema)} must be 1 to 63 characters of a-z 0-9 _, must not begin with a digit or with pg_`,
+      `${JSON.stringify(schema)} must be 1 to 55 characters of a-z 0-9 _, must not begin with a digit or with pg_`,
     ]);
   }
 }

@@ -12,6 +12,7 @@ import {
   OutboxFullError,
   TransactionConflictError,
 } from '../errors/runtime-errors.js';
+import { BusMismatchError, GroupServiceMismatchError, SourceDivergedError } from '../errors/bus-errors.js';
 import { ClusterChangedError, MigrationRequiredError } from '../errors/schema-errors.js';
 import { isWaybillError } from '../errors/waybill-error.js';
 import { connectionAdvice } from './connection-advice.js';
@@ -32,6 +33,12 @@ export const WAYBILL_SQLSTATE = {
   barrierName: 'WB020',
   barrierForgotten: 'WB022',
   accessDenied: 'WB040',
+  sourceDiverged: 'WB050',
+  passesMissing: 'WB051',
+  passSuperseded: 'WB052',
+  logEpochChanged: 'WB053',
+  busMismatch: 'WB054',
+  groupServiceMismatch: 'WB055',
 } as const;
 
 const NETWORK_CODES = new Set([
@@ -99,6 +106,19 @@ export function translateDatabaseError(error: unknown, doing: string): Error {
       return new BarrierNameError(`${messageOf(error)}.`, details);
     case WAYBILL_SQLSTATE.barrierForgotten:
       return new BarrierForgottenError(messageOf(error), details);
+    case WAYBILL_SQLSTATE.sourceDiverged:
+      return new SourceDivergedError(`${doing}: ${messageOf(error)}`, details);
+    case WAYBILL_SQLSTATE.passesMissing:
+    case WAYBILL_SQLSTATE.passSuperseded:
+    case WAYBILL_SQLSTATE.logEpochChanged:
+      return new FencedError(`${doing}: ${messageOf(error)}`, {
+        ...details,
+        remedy: 'The relay asks the log what it holds, and goes on from there.',
+      });
+    case WAYBILL_SQLSTATE.busMismatch:
+      return new BusMismatchError(`${doing}: ${messageOf(error)}`, details);
+    case WAYBILL_SQLSTATE.groupServiceMismatch:
+      return new GroupServiceMismatchError(`${doing}: ${messageOf(error)}`, details);
     case WAYBILL_SQLSTATE.accessDenied:
       return new AccessDeniedError(`${doing}: ${messageOf(error)}`, details);
     case 'P2028':

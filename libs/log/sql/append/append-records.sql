@@ -4,4 +4,4 @@
 -- Returns: partitionId integer, baseOffset bigint
 -- Locks: the structure (shared), then the partitions ascending, until the transaction ends
 select a.appended_partition as "partitionId", a.appended_offset as "baseOffset"
-  from :schema.log_append($1, $2, $3, $4, $5, $6, $7, $8) a;
+  from :bus.log_append($1, $2, $3, $4, $5, $6, $7, $8) a;

@@ -1,4 +1,4 @@
 -- A new producer id, unique in this log.
 -- Params: none
 -- Returns: producerId bigint
-select nextval(':schema.producer_id') as "producerId";
+select nextval(':bus.producer_id') as "producerId";

@@ -2,4 +2,4 @@
 -- Params: groupId integer, partitionIds integer[], memberIds uuid[]
 -- Returns: none
 -- Locks: owner rows that change; waits for deliveries that hold them
-select :schema.group_assign($1, $2, $3);
+select :bus.group_assign($1, $2, $3);

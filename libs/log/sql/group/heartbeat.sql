@@ -2,4 +2,4 @@
 -- Params: groupId integer, memberId uuid, topics text[], leaseMs integer
 -- Returns: none
 -- Locks: the member's row
-select :schema.group_heartbeat($1, $2, $3, $4);
+select :bus.group_heartbeat($1, $2, $3, $4);

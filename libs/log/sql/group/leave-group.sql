@@ -1,4 +1,4 @@
 -- Removes the member from the group.
 -- Params: groupId integer, memberId uuid
 -- Returns: none
-delete from :schema.group_member m where m.group_id = $1 and m.member_id = $2;
+delete from :bus.group_member m where m.group_id = $1 and m.member_id = $2;

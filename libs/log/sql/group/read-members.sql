@@ -2,6 +2,6 @@
 -- Params: groupId integer
 -- Returns: memberId text, topics text[], alive boolean
 select m.member_id::text as "memberId", m.topics, m.lease_until > clock_timestamp() as alive
-  from :schema.group_member m
+  from :bus.group_member m
  where m.group_id = $1
  order by m.member_id;

@@ -2,4 +2,4 @@
 -- Params: groupId integer, partitionId integer, memberId uuid
 -- Returns: none
 -- Locks: the group's row, then the owner's row
-select :schema.group_release($1, $2, $3);
+select :bus.group_release($1, $2, $3);

@@ -3,4 +3,4 @@
 -- Params: groupId integer, partitionIds integer[], memberId uuid
 -- Returns: partitionId integer
 -- Locks: the group's row, then the owners' rows that are free
-select r.id as "partitionId" from :schema.group_release_all($1, $2, $3::uuid) as r (id);
+select r.id as "partitionId" from :bus.group_release_all($1, $2, $3::uuid) as r (id);

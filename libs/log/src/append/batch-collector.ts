@@ -1,9 +1,9 @@
 import { TopicUnknownError } from '@waybill/kernel';
-import { type ReadyBatch, sortForAppend } from './append-call.js';
+import { type ReadyBatch, sortForAppend } from '../engine/ready-batch.js';
+import type { Topics } from '../engine/topics.js';
 import { Partitioner } from './partitioner.js';
 import { EXPIRES_AT_HEADER, MESSAGE_ID_HEADER, SIGNATURE_HEADER } from '../record/record-headers.js';
 import { RecordBatchBuilder, type RecordHeader } from '../record/index.js';
-import type { Topics } from '../topics.js';
 
 /** A message to be appended to the log. Its buffers are copied immediately. */
 export interface MessageToCollect {

@@ -7,7 +7,6 @@ import {
   isWaybillError,
   MessageInvalidError,
   NotRunningError,
-  type PgDatabase,
   resolveOptions,
   systemClock,
   TopicUnknownError,
@@ -15,13 +14,11 @@ import {
   oneOf,
 } from '@waybill/kernel';
 import { backoffMs, show } from '@waybill/kernel/internal';
-import { appendCall, type Appended, type ReadyBatch, sortForAppend } from './append-call.js';
-import type { LogSignals } from '../signal/log-signals.js';
+import type { LogEngine } from '../engine/log-engine.js';
+import type { Appended, ReadyBatch } from '../engine/ready-batch.js';
 import { Partitioner } from './partitioner.js';
 import { EXPIRES_AT_HEADER, MESSAGE_ID_HEADER, RESERVED_HEADER_PREFIX } from '../record/record-headers.js';
 import { RecordBatchBuilder, type RecordHeader, recordSize } from '../record/index.js';
-import { nextProducerId } from '../statements.generated.js';
-import type { Topics } from '../topics.js';
 
 /** Wait between two attempts, in milliseconds. */
 const FIRST_PAUSE_MS = 40;
@@ -109,9 +106,7 @@ export class LogAppender {
   #closed = false;
 
   constructor(
-    private readonly database: PgDatabase,
-    private readonly topics: Topics,
-    private readonly signals: LogSignals | undefined,
+    private readonly log: Pick<LogEngine, 'append' | 'nextProducerId' | 'signals' | 'topics'>,
     options: LogAppenderOptions = {},
     clock: Clock = systemClock,
   ) {
@@ -124,7 +119,7 @@ export class LogAppender {
    *
    * @throws TopicUnknownError, MessageInvalidError for a partition that the topic does not have, or for control headers
    * @throws BufferFullError when more than `bufferBytes` wait
-   * @throws DeliveryTimedOutError when the database could not be reached for `deliveryTimeoutMs`
+   * @throws DeliveryTimedOutError when the log could not be reached for `deliveryTimeoutMs`
    */
   async append(record: RecordToAppend): Promise<RecordLocation> {
     if (this.#closed) throw new NotRunningError('The appender');
@@ -160,13 +155,16 @@ export class LogAppender {
       this.#partitioner.nextBatch();
       try {
         this.#leaveProducerInTime();
-        this.#producerId ??= await this.#untilDone(taken, () => this.#nextProducerId());
+        const producerId = (this.#producerId ??= await this.#untilDone(taken, () =>
+          this.log.nextProducerId(),
+        ));
         const batches = this.#build(await this.#location(taken));
         if (batches.length === 0) continue;
         const ready = batches.map((batch) => batch.ready);
-        const appended = await this.#untilDone(taken, () => this.#append(ready));
+        const { acks } = this.#options;
+        const appended = await this.#untilDone(taken, () => this.log.append(ready, { producerId, acks }));
         resolveAppends(batches, appended);
-        this.signals?.send('appended');
+        this.log.signals.send('appended');
       } catch (error) {
         for (const pending of taken) pending.reject(error);
       } finally {
@@ -200,8 +198,8 @@ export class LogAppender {
     for (const pending of taken) {
       const { record } = pending;
       const topic =
-        this.topics.peek(record.topic) ??
-        (await this.#untilDone(taken, () => this.topics.find(record.topic)));
+        this.log.topics.peek(record.topic) ??
+        (await this.#untilDone(taken, () => this.log.topics.find(record.topic)));
       if (topic === undefined) {
         pending.reject(new TopicUnknownError(record.topic));
         continue;
@@ -282,24 +280,6 @@ export class LogAppender {
         await this.#clock.sleep(pauseMs);
       }
     }
-  }
-
-  async #append(batches: readonly ReadyBatch[]): Promise<Appended[]> {
-    const call = appendCall(
-      sortForAppend(batches),
-      this.#producerId as number,
-      this.#options.acks === 'all' ? 'all' : 1,
-    );
-    return this.database.withConnection(async (connection) => {
-      const [rows] = await connection.runBatch([call]);
-      return rows as Appended[];
-    });
-  }
-
-  async #nextProducerId(): Promise<number> {
-    const [row] = await this.database.session.run(nextProducerId);
-    invariant(row !== undefined, 'a sequence returned no value');
-    return row.producerId;
   }
 }
 

@@ -42,10 +42,6 @@ export class SagaFinder {
     }
     if (sagas.definitions.size > 0 && options.group === undefined)
       problems.push('there are sagas, but the module has no group: set the option group');
-    if (sagas.definitions.size > 0 && options.bus !== undefined)
-      problems.push(
-        'there are sagas, but the log is in another database: define them in a service whose database holds the log',
-      );
     if (problems.length > 0) throw new ConfigurationError('The sagas are not usable', problems);
   }
 

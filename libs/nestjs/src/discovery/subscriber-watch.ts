@@ -5,7 +5,7 @@ import {
   type PassResult,
   type SqlSession,
 } from '@waybill/kernel';
-import { unsubscribedTopics } from '@waybill/log/internal';
+import { unsubscribedTopics } from '@waybill/log/postgres/internal';
 
 /** How old a message must be before a missing group is reported: services start at different times. */
 const AGE_MS = 5_000;

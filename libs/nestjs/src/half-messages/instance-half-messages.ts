@@ -5,8 +5,8 @@ import {
   HalfMessages,
   LocalDatabases,
 } from '@waybill/half-message';
-import type { Logger, PgDatabase, TransactionRunner } from '@waybill/kernel';
-import type { LogSignals, Sealer, Topics } from '@waybill/log';
+import type { Bell, Logger, PgDatabase, TransactionRunner } from '@waybill/kernel';
+import type { LogEngine, Sealer } from '@waybill/log';
 import type { Codec, Outbox } from '@waybill/outbox';
 import type { TimerAlarm } from '@waybill/timer';
 import type { ModuleHalfMessageOptions } from '../options/half-message-options.js';
@@ -19,13 +19,12 @@ export interface InstanceHalfMessagesDependencies {
   readonly codecs: Readonly<Record<string, Codec>> | undefined;
   /** Whether this process checks half messages by default. */
   readonly checksByDefault: boolean;
-  readonly bus: PgDatabase;
   /** The service's own database, known to half messages as `default`. */
   readonly database: PgDatabase;
   readonly transactions: TransactionRunner;
-  readonly topics: Topics;
-  readonly signals: LogSignals;
+  readonly log: LogEngine;
   readonly outbox: Outbox;
+  readonly bell: Bell;
   readonly alarm: TimerAlarm | undefined;
   readonly logger: Logger;
   readonly sealer: Sealer;
@@ -42,8 +41,8 @@ export class InstanceHalfMessages {
 
   /** @throws ConfigurationError */
   constructor(dependencies: InstanceHalfMessagesDependencies) {
-    const { options, group, codecs, checksByDefault, database, transactions, outbox, ...shared } =
-      dependencies;
+    const { options, group, codecs, checksByDefault, transactions, outbox, ...shared } = dependencies;
+    const { database } = shared;
     const { check = checksByDefault, ...rest } = options ?? {};
     const databases = new LocalDatabases([{ name: 'default', transactions, session: database.session }]);
     this.service = new HalfMessages(
@@ -51,11 +50,11 @@ export class InstanceHalfMessages {
       rest,
     );
     const { store } = this.service;
-    this.operations = new HalfMessageOperations(shared.bus, store, shared.sealer);
+    this.operations = new HalfMessageOperations(database, store, shared.sealer);
     if (check === false || group === '') return;
     this.checker = new HalfMessageChecker(
       {
-        bus: shared.bus,
+        database,
         store,
         group,
         checks: this.checks,

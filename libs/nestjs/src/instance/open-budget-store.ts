@@ -8,10 +8,10 @@ import type { ProcessRoles } from '../options/process-roles.js';
 export function openBudgetStore(
   redis: RedisGiven | undefined,
   { redisPrefix, consumer }: Pick<ProcessRoles, 'redisPrefix' | 'consumer'>,
-  bus: PgDatabase,
+  database: PgDatabase,
   logger: Logger,
 ): RetryBudgetStore {
-  const inDatabase = new PostgresBudgetStore(bus.session);
+  const inDatabase = new PostgresBudgetStore(database.session);
   if (redis === undefined || consumer?.retryBudget === undefined) return inDatabase;
   return new RedisBudgetStore(redis, redisPrefix, inDatabase, { clock: systemClock, logger });
 }

@@ -1,4 +1,4 @@
-import type { ConsumerDependencies, ConsumerStatus, RetryBudgetStore } from '@waybill/consumer';
+import { type ConsumerDependencies, type ConsumerStatus, type RetryBudgetStore } from '@waybill/consumer';
 import {
   Bell,
   ConfigurationError,
@@ -6,19 +6,18 @@ import {
   PgDatabase,
   type PgTransactionHandle,
   PgTransactionRunner,
-  type Retention,
   type TransactionRunner,
 } from '@waybill/kernel';
 import { databaseNameOf, own } from '@waybill/kernel/internal';
-import { LogRetention, LogSignals, Sealer, Topics } from '@waybill/log';
-import { DeadLetterRetention, DeadLetters, Redrives } from '@waybill/dead-letter';
+import { type LogEngine, Sealer, TopicRefresh, type Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
+import { DeadLetters, Redrives } from '@waybill/dead-letter';
 import { Erasure } from '@waybill/erasure';
 import { Recurring, Timers, TimerService } from '@waybill/timer';
 import type { RecurringEncoder } from '@waybill/timer/internal';
 import {
   MessageSignatures,
   type Outbox,
-  OutboxRetention,
   OutboxTransactions,
   type TransactionHandle,
   jsonCodec,
@@ -29,11 +28,9 @@ import {
 import { OutboxBacklogWatch } from '@waybill/outbox/internal';
 import { eventGroupOf } from '@waybill/saga';
 import { OutboxReplies } from '@waybill/saga/internal';
-import { assertMigrated, type SchemaPart } from '@waybill/schema';
-import { HalfMessageRetention } from '@waybill/half-message';
+import { assertMigrated } from '@waybill/schema';
 import { stopWithin } from './stop-within.js';
 import type { GuardedHandler, GuardedSubscription } from '../guards/guard-windows.js';
-import { HalfReplies } from '../half-messages/half-replies.js';
 import { InstanceConsumers } from './instance-consumers.js';
 import { instanceOutbox } from './instance-outbox.js';
 import { InstanceGuards } from '../guards/instance-guards.js';
@@ -45,6 +42,7 @@ import { openBudgetStore } from './open-budget-store.js';
 import { assertDatabases } from './assert-databases.js';
 import { AmbientTransaction } from '../transactions/ambient-transaction.js';
 import { InstanceRegistry } from './instance-registry.js';
+import { InstanceRetention } from './instance-retention.js';
 import { InstanceSagas } from '../sagas/instance-sagas.js';
 import { loggerOf } from './nest-logger.js';
 import { Tracing } from '../tracing/tracing.js';
@@ -67,6 +65,7 @@ export const instances = new InstanceRegistry<Waybill>();
 /** One instance of Waybill in a process: its databases, outbox, relay, retention and consumer. */
 export class Waybill {
   readonly outbox: Outbox;
+  readonly log: LogEngine;
   readonly topics: Topics;
   readonly bus: PgDatabase;
   readonly database: PgDatabase;
@@ -103,15 +102,13 @@ export class Waybill {
   /** Requests that their requesters have cancelled. */
   readonly cancellations: RequestCancellations;
   readonly #roles: ProcessRoles;
-  readonly #signals: LogSignals;
   readonly #handlerDatabase: PgDatabase;
   readonly #budgets: RetryBudgetStore;
   readonly #transactions: TransactionRunner;
   readonly #outboxTransactions: OutboxTransactions;
-  readonly #logRetention: LogRetention;
-  readonly #deadLetterRetention: DeadLetterRetention;
   readonly #backlogWatch: OutboxBacklogWatch;
-  readonly #retention: readonly Retention[];
+  readonly #topicRefresh: TopicRefresh;
+  readonly #retention: InstanceRetention;
   /** Signs and verifies messages; undefined if signing is off. */
   readonly #signatures: MessageSignatures | undefined;
   #replies: ReplyListener | undefined;
@@ -133,33 +130,33 @@ export class Waybill {
     this.database = this.#open(options.database, options.database.connectionsMax ?? 10);
     this.bus =
       options.bus === undefined ? this.database : this.#open(options.bus, options.bus.connectionsMax ?? 10);
-    this.topics = new Topics(this.bus.session);
-    this.#signals = new LogSignals(this.bus, { logger: this.logger });
-    this.cancellations = new RequestCancellations(this.#signals);
+    this.log = new PostgresLogEngine(this.bus, { logger: this.logger, service: this.database });
+    this.topics = this.log.topics;
+    this.cancellations = new RequestCancellations(this.log.signals);
     this.sealer = new Sealer(options);
-    this.deadLetters = new DeadLetters(this.bus, this.topics, this.#signals, this.sealer);
-    this.redrives = new Redrives(this.bus, this.#signals);
-    this.erasure = new Erasure(this.bus, this.topics, this.#signals, this.sealer);
+    this.deadLetters = new DeadLetters(this.database, this.log, this.sealer);
+    this.redrives = new Redrives(this.database, this.log.signals);
+    this.erasure = new Erasure(this.database, this.log, this.sealer);
     const bell = new Bell();
     this.ambient = new AmbientTransaction(options);
     this.tracing = new Tracing(options.tracing, options.group ?? '');
     if (options.signing !== undefined) this.#signatures = new MessageSignatures(options.signing);
-    const { topics, logger, database, bus, ambient, contracts, sealer } = this;
+    const { log, topics, logger, database, bus, ambient, contracts, sealer } = this;
     const traceHeaders = this.tracing.publishHeaders;
     const { codecs, cloudEvents, redis, group = '' } = options;
     const of = { codecs, cloudEvents, database, bell, ambient, traceHeaders, contracts, sealer };
     this.outbox = instanceOutbox({ ...of, options: options.outbox, signatures: this.#signatures });
-    this.scheduler = this.#makeScheduler();
+    this.scheduler = this.#makeScheduler(bell);
     const { redisPrefix, hasUpkeep } = this.#roles;
-    this.#budgets = openBudgetStore(redis, this.#roles, bus, logger);
-    this.timers = new Timers(this.bus.session, this.scheduler);
+    this.#budgets = openBudgetStore(redis, this.#roles, database, logger);
+    this.timers = new Timers(this.database.session, this.scheduler);
     const encode: RecurringEncoder = (message) => this.outbox.encode(message, { isTemplate: true });
-    this.recurring = new Recurring(this.bus.session, encode, this.scheduler);
+    this.recurring = new Recurring(this.database.session, encode, this.scheduler);
     this.#handlerDatabase = this.#open(options.database, handlerConnections(this.#roles));
     this.#transactions = this.#makeRunner();
     this.#outboxTransactions = new OutboxTransactions(this.outbox, this.#transactions);
-    const [transactions, signals, outbox] = [this.#transactions, this.#signals, this.outbox];
-    const shared = { bus, database, transactions, topics, signals, outbox, logger, sealer, codecs, group };
+    const [transactions, outbox] = [this.#transactions, this.outbox];
+    const shared = { database, bell, transactions, log, topics, outbox, logger, sealer, codecs, group };
     this.halves = new InstanceHalfMessages({
       ...shared,
       options: options.halfMessages,
@@ -171,8 +168,7 @@ export class Waybill {
       options: options.sagas,
       contractOf: (topic) => contracts.find(topic),
       trace: this.tracing,
-      replies:
-        bus === database ? new OutboxReplies(outbox) : new HalfReplies(this.halves.service, outbox, logger),
+      replies: new OutboxReplies(outbox),
     });
     const ofGuards = { name, group: options.group, redis, redisPrefix, database, logger, sealer };
     this.guards = new InstanceGuards({
@@ -182,11 +178,16 @@ export class Waybill {
       databaseName: databaseNameOf(options.database),
     });
     this.relay = this.#makeRelay(bell);
+    this.#topicRefresh = new TopicRefresh(this.topics, { logger });
     this.#backlogWatch = new OutboxBacklogWatch(this.database, this.logger);
-    const { log, deadLetters } = options.retention ?? {};
-    this.#logRetention = new LogRetention(bus, log, logger);
-    this.#deadLetterRetention = new DeadLetterRetention(bus, deadLetters, logger);
-    this.#retention = [this.#logRetention, this.#deadLetterRetention, ...this.#otherRetention()];
+    const ofSagas = this.sagas.retention;
+    this.#retention = new InstanceRetention({
+      options: options.retention,
+      database,
+      bus,
+      sagas: ofSagas,
+      logger,
+    });
     instances.add(this);
   }
 
@@ -203,21 +204,19 @@ export class Waybill {
     await this.tracing.find();
     this.contracts.assertUsable();
     await this.ambient.assertUsable();
-    await assertDatabases(this, this.#schemaPart);
+    await assertDatabases(this);
     for (const [name, topic] of this.wantedTopics.list()) await this.topics.create(name, topic);
+    // Publishing checks topics in the service's database.
+    await this.topics.list();
     await this.sagas.prepare();
-    this.#signals.start();
+    this.#topicRefresh.service.start();
+    this.log.signals.start();
     this.scheduler?.start();
     this.halves.checker?.start();
     if (this.#roles.hasUpkeep || this.options.guards?.retention !== undefined) this.guards.start();
     this.relay?.service.start();
-    if (this.outbox.isOpen) this.#backlogWatch.service.start();
-    if (this.relay !== undefined) for (const { service } of this.#retention) service.start();
-  }
-
-  /** What the service's own database must hold. */
-  get #schemaPart(): SchemaPart {
-    return this.bus === this.database ? 'whole' : 'participant';
+    this.#backlogWatch.service.start();
+    if (this.relay !== undefined) this.#retention.start();
   }
 
   /**
@@ -232,8 +231,8 @@ export class Waybill {
     const topics = guarded.length === 0 ? [] : await this.topics.list();
     const retentionMs = Math.max(0, ...topics.map((topic) => topic.retentionMs));
     this.guards.assertWindows(guarded, {
-      logMs: retentionMs + this.#logRetention.bucketMs,
-      deadLettersMs: this.#deadLetterRetention.closedMs,
+      logMs: retentionMs + this.#retention.log.bucketMs,
+      deadLettersMs: this.#retention.deadLetters.closedMs,
     });
   }
 
@@ -257,11 +256,11 @@ export class Waybill {
     const { group, codecs, outbox } = this.options;
     if (group === undefined)
       throw new ConfigurationError('Waybill cannot consume', ['the module has handlers but no group']);
-    await assertMigrated(this.#transactions.session, this.#schemaPart);
-    const { tracing, bus, topics, logger, sealer } = this;
+    await assertMigrated(this.#transactions.session, 'service');
+    const { tracing, log, database, logger, sealer } = this;
     const options = { preparedStatements: outbox?.preparedStatements, ...consumer };
-    const [transactions, signals] = [this.#transactions, this.#signals];
-    const dependencies = { options, codecs, tracing, bus, transactions, topics, signals, logger, sealer };
+    const transactions = this.#transactions;
+    const dependencies = { options, codecs, tracing, log, database, transactions, logger, sealer };
     const shared = { ...dependencies, budgets: this.#budgets, signatures: this.#signatures };
     await this.#consumers.start({ ...shared, ...consumption, group, subscriptions, patterns });
     if (events.length > 0)
@@ -284,17 +283,17 @@ export class Waybill {
 
   /** Receives the replies to requests of this process. @internal */
   listenForReplies(): ReplyListener {
-    const { bus, topics, logger, name, options, sealer } = this;
+    const { log, database, logger, name, options, sealer } = this;
     const topic = `${options.group ?? name}.replies`;
     const codec = own(options.codecs, topic) ?? jsonCodec;
-    const [signals, signatures] = [this.#signals, this.#signatures];
-    const dependencies = { bus, topics, signals, topic, codec, sealer, logger, signatures };
+    const signatures = this.#signatures;
+    const dependencies = { log, database, topic, codec, sealer, logger, signatures };
     return (this.#replies ??= new ReplyListener(dependencies));
   }
 
   /** Number of open dead letters that retention has removed in this process. */
   get expiredDeadLetters(): number {
-    return this.#deadLetterRetention.expired;
+    return this.#retention.deadLetters.expired;
   }
 
   /** The status of its consumers; undefined if it does not consume. */
@@ -331,12 +330,14 @@ export class Waybill {
     await this.#replies?.stop();
     await this.halves.checker?.stop();
     await this.relay?.service.stop();
+    await this.relay?.drain();
     await this.#backlogWatch.service.stop();
     await this.scheduler?.stop();
-    for (const { service } of this.#retention) await service.stop();
+    await this.#retention.stop();
     await this.guards.stop();
     await this.#budgets.close();
-    await this.#signals.stop();
+    await this.#topicRefresh.service.stop();
+    await this.log.signals.stop();
     await Promise.all(this.#databases.map((database) => database.close()));
   }
 
@@ -350,15 +351,6 @@ export class Waybill {
     await this.stop();
   }
 
-  #otherRetention(): Retention[] {
-    const { outbox, halfMessages } = this.options.retention ?? {};
-    return [
-      new OutboxRetention(this.database, outbox, this.logger),
-      new HalfMessageRetention(this.bus, halfMessages, this.logger),
-      this.sagas.retention,
-    ];
-  }
-
   #makeRunner(): TransactionRunner {
     const { transactions, outbox } = this.options;
     const prepared = outbox?.preparedStatements ?? true;
@@ -368,21 +360,22 @@ export class Waybill {
     );
   }
 
-  #makeScheduler(): TimerService | undefined {
+  #makeScheduler(bell: Bell): TimerService | undefined {
     const { scheduler } = this.#roles;
     if (scheduler === undefined) return undefined;
     const { redis } = this.options;
-    const { bus, topics, logger } = this;
-    const dependencies = { database: bus, topics, signals: this.#signals, logger };
-    return new TimerService({ ...dependencies, ...(redis === undefined ? {} : { redis }) }, scheduler);
+    const { database, log, logger } = this;
+    return new TimerService(
+      { database, log, bell, logger, ...(redis === undefined ? {} : { redis }) },
+      scheduler,
+    );
   }
 
   #makeRelay(bell: Bell): Relay | undefined {
     const { relay } = this.#roles;
     if (relay === undefined) return undefined;
-    const { bus, topics, logger, scheduler, tracing } = this;
-    const dependencies = { database: bus, topics, signals: this.#signals, bell, logger };
-    return new Relay({ ...dependencies, alarm: scheduler, trace: tracing }, relay);
+    const { database, log, logger, scheduler: alarm, tracing: trace } = this;
+    return new Relay({ database, log, bell, logger, alarm, trace }, relay);
   }
 
   #open(database: WaybillDatabaseOptions, connectionsMax: number): PgDatabase {

@@ -1,5 +1,5 @@
 import { parkedBacklogs } from '@waybill/consumer/internal';
-import { groupBacklogs, oldestTransaction } from '@waybill/log/internal';
+import { groupBacklogs, oldestTransaction } from '@waybill/log/postgres/internal';
 import { deadLetterBacklogs } from '@waybill/dead-letter/internal';
 import type { Waybill } from '../instance/waybill.js';
 import { type Metric, type MetricSample, single } from '../metrics/exposition.js';

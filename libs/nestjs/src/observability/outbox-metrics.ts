@@ -6,12 +6,8 @@ import { type Metric, type MetricSample, single } from '../metrics/exposition.js
 /** Maximum number of topics and roles with a series, the largest first: publishers choose the names. */
 const MOST_SERIES = 50;
 
-/**
- * Messages that wait for the relay or that it has quarantined. A service whose database does not hold the log has no
- * outbox.
- */
-export async function outboxMetrics({ database, outbox }: Waybill): Promise<Metric[]> {
-  if (!outbox.isOpen) return [];
+/** Messages that wait for the relay or that it has quarantined. */
+export async function outboxMetrics({ database }: Waybill): Promise<Metric[]> {
   const { session } = database;
   const { waiting, oldestAgeMs } = await outboxBacklog(session);
   const backlogs = await outboxBacklogs(session, MOST_SERIES);

@@ -100,10 +100,8 @@ export class WaybillHealthIndicator {
     }
   }
 
-  /** If the log is in another database, there is no outbox. */
   async #backlog(): Promise<OutboxState> {
-    const { outbox, database } = this.waybill;
-    if (!outbox.isOpen) return { waiting: 0, oldestAgeMs: null, backlogs: [], quarantined: [] };
+    const { database } = this.waybill;
     const backlog = await outboxBacklog(database.session);
     const backlogs = await outboxBacklogs(database.session, SHOWN);
     const quarantined = await new OutboxQuarantine(database).backlogs(SHOWN);

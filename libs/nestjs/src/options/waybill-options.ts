@@ -2,7 +2,8 @@ import type { ConsumerOptions, SubscriptionOptions } from '@waybill/consumer';
 import type { DeadLetterRetentionOptions } from '@waybill/dead-letter';
 import type { HalfMessageRetentionOptions } from '@waybill/half-message';
 import type { DatabaseAddress, Logger } from '@waybill/kernel';
-import type { Cipher, LogRetentionOptions, TopicOptions } from '@waybill/log';
+import type { Cipher, TopicOptions } from '@waybill/log';
+import type { LogRetentionOptions } from '@waybill/log/postgres';
 import type {
   CloudEventOptions,
   Codec,

@@ -18,14 +18,7 @@ import {
   type PgDatabase,
 } from '@waybill/kernel';
 import { dictionary } from '@waybill/kernel/internal';
-import {
-  decodeBatch,
-  LogReader,
-  type LogRecord,
-  type LogSignals,
-  type Sealer,
-  type Topics,
-} from '@waybill/log';
+import { decodeBatch, type LogEngine, type LogRecord, type Sealer } from '@waybill/log';
 import { openRecord, Partitioner } from '@waybill/log/internal';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
 import { newRequest, type RequestName } from './request-cancellations.js';
@@ -58,10 +51,9 @@ export interface ReplyHearer {
 
 /** What a {@link ReplyListener} works with. */
 export interface ReplyListenerDependencies {
-  /** The log's database. */
-  readonly bus: PgDatabase;
-  readonly topics: Topics;
-  readonly signals: LogSignals;
+  readonly log: LogEngine;
+  /** The database that holds the keys of subjects. */
+  readonly database: PgDatabase;
   /** The topic of replies; all processes of the service share it. */
   readonly topic: string;
   /** The options of that topic. */
@@ -82,7 +74,6 @@ export class ReplyListener {
   readonly #key = newId();
   readonly #bell = new Bell();
   readonly #service: BackgroundService;
-  readonly #reader: LogReader;
   readonly #waiting = new Map<string, ReplyHearer>();
   #starting: Promise<void> | undefined;
   #toldMs = -Infinity;
@@ -90,7 +81,6 @@ export class ReplyListener {
   #unsubscribe: () => void = () => {};
 
   constructor(private readonly dependencies: ReplyListenerDependencies) {
-    this.#reader = new LogReader(dependencies.bus, dependencies.topics);
     this.#service = new BackgroundService({
       name: 'the reply listener',
       runOnce: () => this.#read(),
@@ -134,20 +124,20 @@ export class ReplyListener {
   }
 
   async #start(): Promise<void> {
-    const { topics, topic, signals } = this.dependencies;
-    const { partitionIds } = await topics.create(topic, { retentionMs: REPLY_RETENTION_MS });
+    const { log, topic } = this.dependencies;
+    const { partitionIds } = await log.topics.create(topic, { retentionMs: REPLY_RETENTION_MS });
     const number = new Partitioner().choose(topic, Buffer.from(this.#key), partitionIds.length);
     const partitionId = partitionIds[number] ?? 0;
-    const offsets = await this.#reader.offsets([partitionId]);
+    const offsets = await log.offsets([partitionId]);
     this.#position = { partitionId, offset: offsets.get(partitionId)?.endOffset ?? 0 };
-    this.#unsubscribe = signals.subscribe('appended', this.#bell);
+    this.#unsubscribe = log.signals.subscribe('appended', this.#bell);
     this.#service.start();
   }
 
   async #read(): Promise<PassResult> {
     const position = this.#position;
     if (position === undefined) return 'idle';
-    const { batches, mayHaveMore } = await this.#reader.fetch([position]);
+    const { batches, mayHaveMore } = await this.dependencies.log.fetch([position]);
     for (const batch of batches) {
       for (const record of decodeBatch(batch.data, { fromOffset: position.offset })) {
         await this.#onRecord(record);
@@ -167,8 +157,8 @@ export class ReplyListener {
     const values = Number(headers[REPLY_VALUES_HEADER] ?? 1);
     const reply = { status, payload: null, error: headers[REPLY_ERROR_HEADER], values, headers };
     try {
-      const { bus, topic, sealer, codec } = this.dependencies;
-      const opened = await openRecord(sealer, bus.session, topic, record, `the reply to ${topic}`);
+      const { database, topic, sealer, codec } = this.dependencies;
+      const opened = await openRecord(sealer, database.session, topic, record, `the reply to ${topic}`);
       const payload = opened.value === null ? null : codec.decode(opened.value);
       hearer.onReply({ ...reply, headers: textsOf(opened), payload });
     } catch (error) {

@@ -134,7 +134,7 @@ export class InstanceSagas {
    */
   async carryOn(): Promise<{ readonly replies: Subscription[]; readonly events: Subscription[] }> {
     // A service that no longer defines sagas may still have unfinished ones.
-    if (this.dependencies.outbox.isOpen) await this.#service.assertUsable();
+    await this.#service.assertUsable();
     if (this.definitions.size === 0) return { replies: [], events: [] };
     this.#service.start();
     return { replies: this.#service.subscriptions(), events: this.#service.events.subscriptions() };
@@ -142,7 +142,7 @@ export class InstanceSagas {
 
   /** Unfinished sagas that no process of the service can run, because none has their version. */
   async unserved(): Promise<readonly UnservedSagas[]> {
-    return this.dependencies.outbox.isOpen ? this.#service.unserved() : [];
+    return this.#service.unserved();
   }
 
   /** Starts watching commands that wait for an entity. */

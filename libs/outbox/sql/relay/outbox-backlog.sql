@@ -5,7 +5,7 @@
 select count(*)::integer as waiting,
        (extract(epoch from clock_timestamp() - min(w.created_at)) * 1000.0)::bigint as "oldestAgeMs"
   from (select o.created_at
-          from (select c.base, c.target, c.window_id from :schema.relay_cursor c order by c.seq desc limit 1) c
+          from :schema.relay_place() c
           cross join lateral (
             select o.created_at, o.xid, o.id from :schema.outbox o
              where o.xid >= pg_snapshot_xmax(c.base) or o.xid = any (array(select pg_snapshot_xip(c.base)))

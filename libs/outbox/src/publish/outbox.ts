@@ -2,7 +2,6 @@ import {
   type Bell,
   bindStatement,
   type BoundStatement,
-  ConfigurationError,
   DEFAULT_SCHEMA,
   type Given,
   oneOf,
@@ -91,7 +90,6 @@ export class Outbox {
   /** Rung when a transaction that has published ends. */
   readonly bell: Bell | undefined;
   readonly #rules: MessageRules;
-  #closed: string | undefined;
   readonly #strict: boolean;
   readonly #prepared: boolean;
   readonly #ambient: () => unknown;
@@ -118,22 +116,11 @@ export class Outbox {
     };
   }
 
-  /** Whether this outbox can publish messages. */
-  get isOpen(): boolean {
-    return this.#closed === undefined;
-  }
-
-  /** Refuses every message from now on with ConfigurationError: without a relay they would be lost. */
-  close(why: string): void {
-    this.#closed = why;
-  }
-
   /**
    * Publishes one message in the transaction `tx`; without it, in the one that the caller runs in, from
    * `options.ambient`.
    *
    * @throws TransactionRequiredError unless that is an open transaction
-   * @throws ConfigurationError if there is no outbox
    * @throws TopicUnknownError, TopicNameInvalidError, MessageInvalidError, MessageTooLargeError,
    *   PayloadNotSerializableError, PayloadInvalidError
    */
@@ -230,7 +217,6 @@ export class Outbox {
   }
 
   #join(tx: unknown): JoinedTransaction {
-    this.#assertOpen();
     return joinTransaction(tx, this.schema, this.#prepared);
   }
 
@@ -263,7 +249,6 @@ export class Outbox {
 
   /** The statements that write these messages, to be run in this order in one transaction. */
   statementsOf(messages: readonly EncodedMessage[]): BoundStatement[] {
-    this.#assertOpen();
     const only = messages.length === 1 ? messages[0] : undefined;
     const inserts = only?.times === null ? [this.#insertOf(only)] : insertsOf(messages);
     const keys = this.#strict
@@ -284,11 +269,6 @@ export class Outbox {
     }
     const insert = insertIntoCurrentSlot(Date.now());
     return bindStatement(insert, id, topic, partition, key, headers, payload, expiresAtMs, signature);
-  }
-
-  #assertOpen(): void {
-    if (this.#closed !== undefined)
-      throw new ConfigurationError('Nothing can be published here', [this.#closed]);
   }
 
   /**

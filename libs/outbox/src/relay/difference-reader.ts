@@ -21,8 +21,12 @@ export interface Difference {
   /** Timer changes, in row order. */
   readonly timers: readonly TimerCommand[];
   readonly moved: number;
+  /** Rows read, the rejected among them. */
+  readonly rows: number;
   /** Rows that cannot be moved and must be set aside. */
   readonly rejected: readonly RejectedRow[];
+  /** Id of the first row read. */
+  readonly firstId: number;
   /** Id of the last row in the batches or among the rejected. */
   readonly lastId: number;
   /** Id of the last row of the span, in the batches or not. */
@@ -46,6 +50,13 @@ export interface ReadOptions {
   readonly rowsMax?: number;
   /** Rows that the database has refused individually. */
   readonly blamed?: ReadonlyMap<number, Rejection>;
+}
+
+/** Options for reading a stored pass. */
+export interface StoredReadOptions {
+  readonly excluded: ReadonlySet<number>;
+  /** If given, only messages of this topic are read. */
+  readonly onlyOf?: string | undefined;
 }
 
 /** Limits of a {@link DifferenceReader}. */
@@ -83,6 +94,7 @@ export class DifferenceReader {
     const rejected: RejectedRow[] = [];
     let rows = 0;
     let bytes = 0;
+    let firstId = 0;
     let lastId = 0;
     let endId = 0;
     let complete = true;
@@ -95,13 +107,56 @@ export class DifferenceReader {
         }
         const rejection = blamed?.get(endId) ?? this.#take(row, add, timers, trace);
         if (rejection !== undefined) rejected.push({ ...describeRow(row), ...rejection });
+        if (rows === 0) firstId = endId;
         lastId = endId;
         bytes += row.length;
         rows += 1;
       }),
     );
     this.#adaptWidth(rows, complete);
-    return { batches, timers, rejected, moved: rows - rejected.length, lastId, endId, complete };
+    return {
+      batches,
+      timers,
+      rejected,
+      moved: rows - rejected.length,
+      rows,
+      firstId,
+      lastId,
+      endId,
+      complete,
+    };
+  }
+
+  /** Reads the messages of a stored pass again, without those that are set aside, and counts all of its rows. */
+  async readStored(
+    connection: PgConnection,
+    span: Span,
+    { excluded, onlyOf }: StoredReadOptions,
+  ): Promise<{ readonly batches: ReadyBatch[]; readonly rows: number }> {
+    let rows = 0;
+    const batches = await this.#collector.collect((add) =>
+      connection.copyOut(copyText(span), (row) => {
+        rows += 1;
+        if (excluded.has(readRowId(row)) || (onlyOf !== undefined && readTopic(row) !== onlyOf)) return;
+        const read = readOutboxRow(row);
+        if (read.timerAction === null) add({ ...read, timestampMs: read.createdAtMs });
+      }),
+    );
+    return { batches, rows };
+  }
+
+  /** The rows of a stored pass, by topic. */
+  async topicsOfStored(
+    connection: PgConnection,
+    span: Span,
+  ): Promise<ReadonlyMap<string, readonly number[]>> {
+    const topics = new Map<string, number[]>();
+    await connection.copyOut(copyText(span), (row) => {
+      const read = readOutboxRow(row);
+      if (read.timerAction !== null) return;
+      topics.set(read.topic, [...(topics.get(read.topic) ?? []), read.rowId]);
+    });
+    return topics;
   }
 
   /** An error in a row's content concerns that row only. */

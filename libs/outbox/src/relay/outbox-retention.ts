@@ -10,7 +10,7 @@ import {
 } from '@waybill/kernel';
 import { skipWhenLocked } from '@waybill/kernel/internal';
 import { OUTBOX_SLOTS } from '../publish/current-slot.js';
-import { emptySlot, recycleCursor } from '../statements.generated.js';
+import { emptySlot, recycleIntents } from '../statements.generated.js';
 
 const SPECS = {
   /** The minimum time that moved messages stay in the outbox, in milliseconds. */
@@ -39,7 +39,7 @@ export class OutboxRetention extends Retention {
   /** One pass over the ring. A slot in use is left for the next pass. */
   async runOnce(): Promise<PassResult> {
     const session = this.database.session;
-    await skipWhenLocked(() => session.run(recycleCursor));
+    await skipWhenLocked(() => session.run(recycleIntents));
     await this.eachSlot(OUTBOX_SLOTS, (slot) => session.run(emptySlot, slot, this.#retentionMs));
     return 'idle';
   }

@@ -12,12 +12,11 @@ import {
   type PgConnection,
   type PgDatabase,
   resolveOptions,
-  type SqlSession,
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
 import { isTransactionConflict, guardLogger } from '@waybill/kernel/internal';
-import { appendCall, type LogSignals, type Topics } from '@waybill/log';
+import type { LogEngine } from '@waybill/log';
 import {
   blamesMessage,
   learnsOfTopics,
@@ -28,7 +27,9 @@ import {
 import { armedBy, type TimerAlarm, timerStatements } from '@waybill/timer';
 import { type Difference, DifferenceReader, type RejectedRow, type Span } from './difference-reader.js';
 import type { RelayTrace } from './relay-trace.js';
-import { relayAdopt, relayAdvance, relayBegin, relayProbe, setAsideRows } from '../statements.generated.js';
+import { relayBegin, relayProbe, setAsideRows } from '../statements.generated.js';
+import { HandOver } from './hand-over.js';
+import { type Begun, cursorAfter, intend, type NewPass, newPass, spanOf } from './pass.js';
 
 const SPECS = {
   /** Longest time between two polls of the outbox, in milliseconds; also the latency of messages published in SQL. */
@@ -50,10 +51,10 @@ export type RelayOptions = Given<typeof SPECS>;
 
 /** Dependencies of a {@link Relay}. */
 export interface RelayDependencies {
-  /** The database of the outbox and the log. */
+  /** The service's database, with the outbox. */
   readonly database: PgDatabase;
-  readonly topics: Topics;
-  readonly signals: LogSignals;
+  /** The log, in the same database or elsewhere. */
+  readonly log: LogEngine;
   /** Rung when a transaction that has published ends. */
   readonly bell: Bell;
   /** Called with the timers that a pass has scheduled, once it is committed. */
@@ -62,24 +63,6 @@ export interface RelayDependencies {
   readonly trace?: RelayTrace;
   readonly clock?: Clock;
   readonly logger?: Logger;
-}
-
-type Begun = {
-  state: string;
-  seq: number;
-  base: string;
-  target: string;
-  windowId: number | null;
-  windowEnd: number | null;
-  inWindows: boolean;
-};
-
-/** The cursor after the pass. */
-interface NextCursor {
-  readonly base: string;
-  readonly target: string | null;
-  readonly windowId: number | null;
-  readonly windowEnd: number | null;
 }
 
 /** Polling interval after a ring, for {@link HINT_MS}: the transaction may take a moment to commit. */
@@ -92,8 +75,8 @@ const MAX_CONFLICTS = 10;
  * Moves committed messages from the outbox to the log, each exactly once and in id order.
  *
  * Its cursor is a snapshot. A pass takes the relay's lock, takes a new snapshot in a later statement, reads the rows
- * that are visible in the new one and not in the cursor, and appends them and stores the new cursor in the same
- * transaction. A transaction that commits late is part of a later difference, so none is skipped, and none waits for
+ * that are visible in the new one and not in the cursor, and stores what it takes; then {@link HandOver} gets them into the
+ * log. A transaction that commits late is part of a later difference, so none is skipped, and none waits for
  * another. (PgQ's method, M. Kreen 2007; see docs/ARCHITECTURE.md.) A message that cannot be moved is set aside in the
  * same transaction, and does not stop others.
  *
@@ -103,6 +86,7 @@ export class Relay {
   readonly service: BackgroundService;
   readonly #options;
   readonly #reader: DifferenceReader;
+  readonly #handOver: HandOver;
   #base: string | undefined;
   #hintedAt = -Infinity;
   /** A ring has come since the last poll: most likely messages are waiting, and no probe is needed. */
@@ -120,12 +104,13 @@ export class Relay {
     private readonly dependencies: RelayDependencies,
     options: RelayOptions = {},
   ) {
-    const { topics, bell, clock = systemClock } = dependencies;
+    const { database, log, bell, clock = systemClock } = dependencies;
     const logger = guardLogger(dependencies.logger);
     this.#options = resolveOptions('relay', SPECS, options);
     this.#clock = clock;
     this.#rejections = new Rejections(logger, 'be moved');
-    this.#reader = new DifferenceReader(topics, this.#options);
+    this.#reader = new DifferenceReader(log.topics, this.#options);
+    this.#handOver = new HandOver({ database, log, reader: this.#reader, logger });
     bell.onRing(() => {
       this.#hintedAt = clock.monotonic();
       this.#isRung = true;
@@ -161,6 +146,8 @@ export class Relay {
 
   /** One pass: moves a difference, or a window of a large one. */
   async runOnce(): Promise<PassResult> {
+    // What is not certain to be in the log is found out before anything else: a pass must not wait for the next message.
+    if (!this.#handOver.isSettled && !(await this.#handOver.settle())) return 'idle';
     if (this.#base !== undefined && !this.#isRung) {
       const [probe] = await this.dependencies.database.session.run(relayProbe, this.#base);
       if (probe?.waiting !== true) return 'idle';
@@ -172,6 +159,8 @@ export class Relay {
         return await this.#pass(connection);
       } catch (error) {
         await connection.rollback();
+        // Whether a COMMIT with a lost answer took effect is for the database and the log to say.
+        this.#handOver.doubt();
         // Another relay has been faster; the next pass begins from its cursor.
         if (isWaybillError(error) && error.code === 'FENCED') return 'again';
         // A timer was moved while being cancelled.
@@ -184,31 +173,45 @@ export class Relay {
     });
   }
 
+  /** Waits until all that this relay has sent to the log is answered, or has failed. */
+  drain(): Promise<void> {
+    return this.#handOver.drain();
+  }
+
   async #pass(connection: PgConnection): Promise<PassResult> {
     const { smallDifferenceRows, leaseMs } = this.#options;
     const begin = bindStatement(relayBegin, smallDifferenceRows, leaseMs);
     const [rows] = await connection.runBatch([begin], { begin: true });
     const begun = (rows as Begun[])[0];
     invariant(begun !== undefined, 'relay_begin returned no row');
-    if (begun.state !== 'ready') {
+    if (begun.state === 'busy') {
       await connection.rollback();
-      if (begun.state === 'idle') this.#base = begun.base;
+      return 'idle';
+    }
+    if (!this.#handOver.follows(begun)) {
+      await connection.rollback();
+      this.#handOver.doubt();
+      return 'again';
+    }
+    if (begun.state === 'idle') {
+      await connection.rollback();
+      this.#base = begun.base;
       return 'idle';
     }
     const trace = this.dependencies.trace?.begin();
-    const span = this.#span(begun);
+    const span = spanOf(begun, this.#reader.windowWidth);
     const rowsMax = this.#rowsMax;
     try {
       const difference = await this.#reader.read(connection, span, { trace, rowsMax, blamed: this.#blamed });
       const { rejected } = difference;
       // A topic may have been created, or removed, since they were read.
       const names = new Set(rejected.map(({ topic }) => topic));
-      if (rejected.length > 0 && (await learnsOfTopics(this.dependencies.topics, names))) {
+      if (rejected.length > 0 && (await learnsOfTopics(this.dependencies.log.topics, names))) {
         await connection.rollback();
         return 'again';
       }
       try {
-        await this.#move(connection, begun, span, difference);
+        await this.#move(connection, newPass(begun, span, difference), span, difference);
       } catch (error) {
         await connection.rollback();
         if (!(await this.#blame(error, difference))) throw error;
@@ -222,28 +225,21 @@ export class Relay {
     }
   }
 
-  async #move(connection: PgConnection, begun: Begun, span: Span, difference: Difference): Promise<void> {
+  async #move(connection: PgConnection, pass: NewPass, span: Span, difference: Difference): Promise<void> {
     const { batches, timers, moved, rejected } = difference;
-    const next = nextCursor(begun, span, difference);
-    const advance = bindStatement(
-      relayAdvance,
-      begun.seq,
-      next.base,
-      next.target,
-      next.windowId,
-      next.windowEnd,
-    );
+    const { within } = this.#handOver;
+    const intention = intend(pass, within === undefined ? this.#handOver.answeredN : pass.n);
     const aside = rejected.length > 0 ? [setAside(rejected, span)] : [];
-    const append = batches.length > 0 ? [appendCall(batches, -1, 'all')] : [];
+    const append = within === undefined ? [] : [within(this.#handOver.sourcePass(pass), batches)];
     const changes = timerStatements(timers);
-    const results = await connection.runBatch([advance, ...changes, ...aside, ...append], { commit: true });
+    const results = await connection.runBatch([intention, ...changes, ...aside, ...append], { commit: true });
     this.#conflicts = 0;
     this.#rowsMax = this.#rowsMax < this.#options.smallDifferenceRows ? this.#rowsMax * 2 : Infinity;
     this.#blamed.clear();
     if (changes.length > 0) this.dependencies.alarm?.armed(armedBy(results.slice(1, 1 + changes.length)));
-    this.#base = next.target === null ? next.base : undefined;
+    this.#base = cursorAfter(pass);
+    await this.#handOver.committed(pass, batches);
     this.#moved += moved;
-    if (moved > 0) this.dependencies.signals.send('appended');
     this.#rejections.note(rejected);
   }
 
@@ -255,18 +251,10 @@ export class Relay {
   async #blame(error: unknown, { moved, rejected, lastId }: Difference): Promise<boolean> {
     const rows = moved + rejected.length;
     if (!blamesMessage(error) || this.#blamed.has(lastId)) return false;
-    await this.dependencies.topics.list();
+    await this.dependencies.log.topics.list();
     if (rows === 1) this.#blamed.set(lastId, rejectionOf(error));
     else this.#rowsMax = Math.ceil(rows / 2);
     return true;
-  }
-
-  #span(begun: Begun): Span {
-    const { base, target, windowId, windowEnd } = begun;
-    if (!begun.inWindows) return { base, target, window: undefined };
-    invariant(windowId !== null && windowEnd !== null, 'a large difference came without its ids');
-    const upTo = Math.min(windowEnd, windowId + this.#reader.windowWidth);
-    return { base, target, window: { after: windowId, upTo } };
   }
 }
 
@@ -279,27 +267,4 @@ function setAside(rejected: readonly RejectedRow[], { base, target }: Span): Bou
     base,
     target,
   );
-}
-
-function nextCursor(begun: Begun, span: Span, { lastId, endId, complete }: Difference): NextCursor {
-  const { base, target } = begun;
-  if (span.window === undefined) {
-    if (complete) return { base: target, target: null, windowId: null, windowEnd: null };
-    // A small number of large messages: the rest is moved in windows after the last one moved.
-    return { base, target, windowId: lastId, windowEnd: endId };
-  }
-  const reached = complete ? span.window.upTo : lastId;
-  const windowEnd = begun.windowEnd as number;
-  if (reached >= windowEnd) return { base: target, target: null, windowId: null, windowEnd: null };
-  return { base, target, windowId: reached, windowEnd };
-}
-
-/**
- * Lets the relay start over after the database was restored into another cluster; see ClusterChangedError. To be
- * called with all publishers stopped.
- * @returns the number of messages that had not been moved, and will be
- */
-export async function adoptCluster(session: SqlSession): Promise<number> {
-  const [row] = await session.run(relayAdopt);
-  return row?.kept ?? 0;
 }

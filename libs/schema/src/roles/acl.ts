@@ -91,8 +91,6 @@ function assertPatterns(
   }
   if (roles.includes('monitor') && roles.length === 1)
     problems.push('a monitor sees figures of all topics and groups: it cannot be restricted');
-  if (roles.includes('participant'))
-    problems.push("a participant's own database has no topics: restrict its login on the bus");
   if (
     roles.every((role) => role === 'publisher') &&
     (restriction.groups ?? restriction.consume) !== undefined

@@ -2,7 +2,8 @@ import { ConfigurationError, DEFAULT_SCHEMA, type PgConnection } from '@waybill/
 import { assertSchemaName } from '@waybill/kernel/internal';
 import { aclStatements, type Restriction } from './acl.js';
 import { rightsOf } from './rights.js';
-import { assertLogin, assertRole, type DatabasePart, quoteName, quoteText, type Role } from './role.js';
+import { SCHEMA_PARTS, schemaOf, type SchemaPart } from '../schema-part.js';
+import { assertLogin, assertRole, quoteName, quoteText, type Role } from './role.js';
 
 /** Roles to grant, and the login. */
 export interface GrantOptions extends Restriction {
@@ -12,8 +13,8 @@ export interface GrantOptions extends Restriction {
   readonly login: string;
   /** Waybill's schema. Default `waybill`. */
   readonly schema?: string;
-  /** The part of the schema in the database. Default `whole`; for the role `participant`, `participant`. */
-  readonly part?: DatabasePart;
+  /** The part whose rights are granted: where service and bus have databases of their own, the one. Default: both. */
+  readonly part?: SchemaPart;
 }
 
 /** A granted right on an object. */
@@ -26,11 +27,11 @@ export interface Right {
   readonly columns?: readonly string[];
 }
 
-/** The rights of roles, object by object. @throws ConfigurationError for roles that cannot be combined */
-export function rightsFor(roles: readonly Role[], wanted?: DatabasePart): Right[] {
-  const part = partOf(roles, wanted);
+/** The rights of roles in a part of the schema, object by object. @throws ConfigurationError without a role */
+export function rightsFor(roles: readonly Role[], part: SchemaPart): Right[] {
+  if (roles.length === 0) throw new ConfigurationError('The roles cannot be granted', ['no role is given']);
   const { tables, functions, sequences } = rightsOf(part);
-  const grantees = new Set(roles.map((role) => (role === 'participant' ? 'service' : role)));
+  const grantees = new Set(roles);
   const rights: Right[] = [{ kind: 'schema', name: '', privilege: 'usage' }];
   for (const [name, byRole] of Object.entries(tables)) {
     for (const grantee of grantees) rights.push(...privilegesOf(byRole[grantee] ?? '', name));
@@ -56,23 +57,8 @@ function privilegesOf(text: string, name: string): Right[] {
   }));
 }
 
-function partOf(roles: readonly Role[], part: DatabasePart | undefined): DatabasePart {
-  const problems: string[] = [];
-  if (roles.length === 0) problems.push('no role is given');
-  for (const role of roles) {
-    if (role === 'participant' && part !== undefined && part !== 'participant')
-      problems.push('a participant has its own database; on the bus it is a service');
-    if (part === 'participant' && role === 'publisher')
-      problems.push("nothing can be published in a participant's own database");
-  }
-  if (roles.includes('participant') && roles.some((role) => role === 'publisher'))
-    problems.push('participant and publisher are roles in different databases');
-  if (problems.length > 0) throw new ConfigurationError('The roles cannot be granted', problems);
-  return part ?? (roles.includes('participant') ? 'participant' : 'whole');
-}
-
 /**
- * The statements that grant a login the rights of its roles, and revoke all its other rights in the schema;
+ * The statements that grant a login the rights of its roles, and revoke all its other rights in the schemas;
  * for the owner, in one transaction. They can be applied repeatedly.
  * @throws ConfigurationError for an unusable role, login or pattern
  */
@@ -81,6 +67,13 @@ export function grantStatements(options: GrantOptions): string[] {
   for (const role of roles) assertRole(role);
   assertLogin(login);
   assertSchemaName(schema);
+  return (part === undefined ? SCHEMA_PARTS : [part]).flatMap((each) =>
+    grantsIn(options, each, schemaOf(schema, each)),
+  );
+}
+
+function grantsIn(options: GrantOptions, part: SchemaPart, schema: string): string[] {
+  const { roles, login } = options;
   const rights = rightsFor(roles, part);
   const to = quoteName(login);
   const inSchema = quoteName(schema);

@@ -1,223 +1,22 @@
-import type { DatabasePart, Role } from './role.js';
+import type { SchemaPart } from '../schema-part.js';
+import {
+  ALL,
+  type Grantee,
+  NONE,
+  NOT_PUBLISHER,
+  OPERATOR,
+  PUBLISHING,
+  SERVICE,
+  SERVICE_OR_OPERATOR,
+} from './grantees.js';
+import { BUS_TABLES, COMMON_TABLES, SERVICE_TABLES, type TableRights } from './table-rights.js';
 
-/** The grantee of a right. A participant is a service in another database. */
-export type Grantee = Exclude<Role, 'participant'>;
-
-/** Rights on a table by role, as in GRANT: `select, insert (topic, key)`. */
-export type TableRights = Partial<Record<Grantee, string>>;
-
-/** The columns of an outbox row that may be set; the others (id, xid, created_at) are set by the database. */
-const PUBLISH =
-  'insert (slot, message_id, topic, partition_number, key, headers, payload, timer_action, deliver_at, timer_token, expires_at_ms, signature)';
-/** The same with control headers, which are trusted. */
-const CONTROL = PUBLISH.replace('signature)', 'signature, control)');
-const OUTBOX_SLOTS = 8;
-/** Every column except who, when and the id: the database sets those. */
-const AUDIT = 'insert (stated_by, action, target_kind, target, reason, details)';
-
-const ALL: readonly Grantee[] = ['publisher', 'service', 'monitor', 'operator'];
-const NOT_PUBLISHER: readonly Grantee[] = ['service', 'monitor', 'operator'];
-const PUBLISHING: readonly Grantee[] = ['publisher', 'service'];
-const SERVICE: readonly Grantee[] = ['service'];
-const SERVICE_OR_OPERATOR: readonly Grantee[] = ['service', 'operator'];
-const OPERATOR: readonly Grantee[] = ['operator'];
-/** Reserved for the owner and for our other functions. */
-const NONE: readonly Grantee[] = [];
-
-function sameFor(roles: readonly Grantee[], rights: string): TableRights {
-  return Object.fromEntries(roles.map((role) => [role, rights]));
-}
-
-/** In every database. */
-const COMMON_TABLES: Readonly<Record<string, TableRights>> = {
-  migration: sameFor(ALL, 'select'),
-  // Read by row-level security itself: the names are not secret, their restrictions are.
-  acl_login: { ...sameFor(PUBLISHING, 'select (login)'), ...sameFor(['monitor', 'operator'], 'select') },
-  acl: sameFor(['monitor', 'operator'], 'select'),
-  // Written by a function; a login that may decrypt unwraps them.
-  subject_key: { service: 'select' },
-  erased_subject: { service: 'select' },
-};
-
-/**
- * The tables of the log's database. A new table gets a line here or in {@link OWN_TABLES}, an empty one if only the
- * owner and our functions use it; `test/roles/roles-are-what-is-written.spec.ts` requires it. Slots of rings have no
- * rights of their own, except those listed.
- */
-const BUS_TABLES: Readonly<Record<string, TableRights>> = {
-  topic: {
-    ...sameFor(ALL, 'select'),
-    operator:
-      'select, update (retention_ms, on_dead_letter, on_expired, backlog_max_messages, backlog_max_bytes)',
-  },
-  topic_partition: sameFor(NOT_PUBLISHER, 'select'),
-  log_bucket: sameFor(NOT_PUBLISHER, 'select'),
-  log_segment: sameFor(NOT_PUBLISHER, 'select'),
-  log_floor: {},
-  log_batch: {
-    service: 'select',
-    ...sameFor(
-      ['monitor', 'operator'],
-      'select (slot, partition_id, base_offset, last_offset, record_count, bytes, appended_at)',
-    ),
-  },
-  outbox: {
-    publisher: PUBLISH,
-    service: `select, ${CONTROL}`,
-    ...sameFor(['monitor', 'operator'], 'select (id, xid, topic, timer_action, created_at)'),
-  },
-  ...Object.fromEntries(
-    Array.from({ length: OUTBOX_SLOTS }, (_, slot) => [
-      `outbox_s${slot}`,
-      { publisher: PUBLISH, service: CONTROL },
-    ]),
-  ),
-  outbox_quarantine: {
-    service: 'select, insert',
-    monitor:
-      'select (quarantine_id, topic, partition_number, timer_action, created_at, published_by, origin, reason_code, quarantined_at)',
-    operator: 'select, delete',
-  },
-  relay_cursor: sameFor(NOT_PUBLISHER, 'select'),
-  consumer_group: {
-    service: 'select, insert (name), update (generation)',
-    ...sameFor(['monitor', 'operator'], 'select'),
-  },
-  group_member: {
-    service: 'select, insert, update (lease_until, topics), delete',
-    ...sameFor(['monitor', 'operator'], 'select'),
-  },
-  partition_owner: {
-    service: 'select, insert (group_id, partition_id), update (owner_id, owner_epoch, target_id)',
-    ...sameFor(['monitor', 'operator'], 'select'),
-  },
-  consumer_position: { service: 'select, insert', ...sameFor(['monitor', 'operator'], 'select') },
-  delivery_mark: { service: 'select, insert' },
-  crash_charge: { service: 'select, insert, delete' },
-  parked_message: {
-    service: 'select, insert, update, delete',
-    monitor: 'select (group_id, partition_id, log_offset, attempts, due_at, from_dead_letter, parked_at)',
-    operator: 'select, insert, update, delete',
-  },
-  dead_letter: {
-    service: 'select, insert, update, delete',
-    monitor:
-      'select (id, group_id, partition_id, topic, partition_number, handler, reason, error_class, error_code, fingerprint, attempts, first_failed_at, last_failed_at, state, state_since, redrives, created_at)',
-    operator: 'select, update (state, state_since, redrives, replaced_by, message_id, headers, payload)',
-  },
-  retry_budget: { service: 'select, insert, update' },
-  timer: {
-    service: 'select, insert, update, delete',
-    ...sameFor(['monitor', 'operator'], 'select (slot, due_at, id, kind, topic, created_at)'),
-  },
-  recurring_message: {
-    service: 'select, update, delete',
-    ...sameFor(
-      ['monitor', 'operator'],
-      'select (name, topic, partition_number, cron, time_zone, every_ms, missed, revision, created_at)',
-    ),
-  },
-  operator_action: { service: AUDIT, operator: `select, ${AUDIT}` },
-  redrive: {
-    monitor: 'select (id, per_second, total, redriven, state, started_at, moved_at)',
-    operator: 'select, insert (filter, stated_by, per_second, up_to_id, total), update',
-  },
-  half_message: {
-    service: 'select, insert, update, delete',
-    monitor:
-      'select (id, producer_group, state, prepared_at, next_check_at, deadline_at, check_interval_ms, check_max, checks, unanswered, failing_since, last_failure)',
-    operator: 'select, update, delete',
-  },
-  half_message_decided: {
-    service: 'select, insert',
-    monitor: 'select (slot, id, producer_group, state, prepared_at, decided_at, checks)',
-    operator: 'select, insert',
-  },
-};
-
-const SAGA_SHOWN =
-  'id, saga_type, definition_version, reply_topic, state, revision, started_at, parent_id, parent_step';
-
-const CALL_SHOWN =
-  'saga_id, branch, op, step, attempt, round, reply_topic, definition, host, state, begun, rejected, tries, due_at, lease_until';
-
-/** The tables of a service's own database, if it has one. */
-const OWN_TABLES: Readonly<Record<string, TableRights>> = {
-  inbox: { service: 'insert' },
-  idempotent_message: {},
-  barrier: {},
-  barrier_result: {},
-  guard_lease: {},
-  guard_outcome: {},
-  guard_mac_key: { service: 'select, insert (service, secret), delete' },
-  external_effect: {},
-  external_effect_outcome: {},
-  saga: {
-    service: 'select, insert, update, delete',
-    monitor: `select (${SAGA_SHOWN}, changed_at, wake_at)`,
-    operator: 'select',
-  },
-  saga_ended: {
-    service: 'select, insert',
-    monitor: `select (slot, ${SAGA_SHOWN}, ended_at)`,
-    operator: 'select',
-  },
-  saga_transition: {
-    service: 'select, insert',
-    monitor: 'select (slot, saga_id, revision, at, state)',
-    operator: 'select',
-  },
-  saga_attribute: { service: 'select, insert, update (kind, value), delete', operator: 'select' },
-  // Operators write it with functions.
-  saga_bulk: { service: 'select (id, moved_at), delete', operator: 'select' },
-  saga_mac_key: { service: 'select, insert (reply_topic, secret), delete' },
-  saga_refusal: {
-    service:
-      'select, insert (reply_topic, saga_id, step, why, message_id, partition_number, log_offset), delete',
-    ...sameFor(['monitor', 'operator'], 'select'),
-  },
-  // Operators write orders only with order_saga().
-  saga_order: { service: 'select, update (outcome, why, settled_at), delete', operator: 'select' },
-  saga_definition: {
-    service: 'select, insert, update (seen_at), delete',
-    ...sameFor(['monitor', 'operator'], 'select'),
-  },
-  saga_event_wait: { service: 'select, insert, update, delete', operator: 'select' },
-  saga_event: { service: 'select, insert, update (expires_at, failures), delete', operator: 'select' },
-  saga_ignored: {
-    service: 'select, insert (reply_topic, saga_id, kind, name, why, content), delete',
-    monitor: 'select (id, ignored_at, reply_topic, saga_id, kind, name, why)',
-    operator: 'select',
-  },
-  // If operator_action exists, it is used instead.
-  participant_action: { operator: 'select' },
-  saga_call: {
-    service: 'select, insert, update',
-    monitor: `select (${CALL_SHOWN})`,
-    operator: `select (${CALL_SHOWN}, last_error)`,
-  },
-  saga_lock: { monitor: 'select (saga_id, branch, locked_at)', operator: 'select' },
-  saga_stash: {
-    service: 'select (id, entity, expires_at, control), update (expires_at), delete',
-    monitor: 'select (id, expires_at, topic)',
-    operator: 'select (id, entity, expires_at, topic)',
-  },
-};
-
-/** In every database. */
+/** In both parts. */
 const COMMON_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
-  timer_ms: NOT_PUBLISHER,
-  commit_to_disk: SERVICE_OR_OPERATOR,
-  uuid_ms: NOT_PUBLISHER,
   keep_subject_key: PUBLISHING,
   destroy_subject_keys: NONE,
-};
-
-/** Who may execute the log's functions. A new function gets a line, an empty list if only our functions call it. */
-const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   // Called by row-level security.
   acl_open: ALL,
-  acl_assert_outbox: PUBLISHING,
   acl_publishes: NOT_PUBLISHER,
   acl_reads_topic: NOT_PUBLISHER,
   acl_reads: NOT_PUBLISHER,
@@ -225,33 +24,16 @@ const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   acl_group_name: NOT_PUBLISHER,
   acl_groups: NOT_PUBLISHER,
   acl_consumes: NOT_PUBLISHER,
-  acl_assert_half: SERVICE_OR_OPERATOR,
-  acl_saga: NOT_PUBLISHER,
   acl_open_for: NONE,
   acl_entries: NONE,
   acl_publishes_for: NONE,
   acl_assert_publish: NONE,
-  acl_assert_append: NONE,
   acl_assert_open: NONE,
-  acl_assert_guard: NONE,
-  // Publishing.
-  publish: PUBLISHING,
-  known_topic: PUBLISHING,
-  uuid_v7: PUBLISHING,
-  delivery_time: PUBLISHING,
-  // Relay and log.
-  relay_begin: SERVICE,
-  relay_probe: SERVICE,
-  relay_advance: SERVICE,
-  relay_cursor_recycle: SERVICE,
-  relay_adopt: NONE,
-  admit_outbox_row: NONE,
-  outbox_measure: PUBLISHING,
-  outbox_backlogs: NOT_PUBLISHER,
-  outbox_set_aside: SERVICE,
-  outbox_requeue: OPERATOR,
-  timer_set_aside: SERVICE,
-  outbox_empty_slot: SERVICE,
+};
+
+/** Who may execute the log's functions. A new function gets a line, an empty list if only our functions call it. */
+const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
+  acl_assert_append: NONE,
   topic_create: SERVICE_OR_OPERATOR,
   log_append: SERVICE_OR_OPERATOR,
   log_next_offset: NONE,
@@ -259,13 +41,67 @@ const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   log_open_bucket: SERVICE,
   log_drop_bucket: SERVICE,
   // Groups.
-  fence: SERVICE,
-  advance: SERVICE,
-  advance_all: SERVICE,
+  group_join: SERVICE,
   group_heartbeat: SERVICE,
   group_assign: SERVICE,
   group_release: SERVICE,
   group_release_all: SERVICE,
+  group_report_taken: SERVICE,
+  group_report_positions: SERVICE,
+  // Hand-over.
+  bus_identity: ALL,
+  source_ask: SERVICE_OR_OPERATOR,
+  source_passes: OPERATOR,
+  source_newest: NONE,
+  source_bind: NONE,
+  log_hand_over: SERVICE,
+  log_source_recycle: SERVICE,
+  log_raise_epoch: NONE,
+};
+
+/** Who may execute the functions of a service's schema. */
+const SERVICE_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
+  timer_ms: NOT_PUBLISHER,
+  commit_to_disk: SERVICE_OR_OPERATOR,
+  uuid_ms: NOT_PUBLISHER,
+  acl_assert_outbox: PUBLISHING,
+  acl_assert_half: SERVICE_OR_OPERATOR,
+  acl_assert_guard: NONE,
+  acl_saga: NOT_PUBLISHER,
+  service_bind: SERVICE,
+  service_healed: SERVICE,
+  topic_learn: SERVICE_OR_OPERATOR,
+  // Publishing.
+  publish: PUBLISHING,
+  known_topic: PUBLISHING,
+  uuid_v7: PUBLISHING,
+  delivery_time: PUBLISHING,
+  // Relay.
+  relay_begin: SERVICE,
+  relay_probe: SERVICE,
+  relay_place: SERVICE,
+  relay_newest: SERVICE_OR_OPERATOR,
+  relay_intents: SERVICE_OR_OPERATOR,
+  relay_intend: SERVICE,
+  relay_amend: SERVICE,
+  relay_restore_version: SERVICE,
+  relay_intent_recycle: SERVICE,
+  relay_reconcile: NONE,
+  admit_outbox_row: NONE,
+  outbox_measure: PUBLISHING,
+  outbox_backlogs: NOT_PUBLISHER,
+  outbox_set_aside: SERVICE,
+  outbox_requeue: OPERATOR,
+  timer_set_aside: SERVICE,
+  outbox_empty_slot: SERVICE,
+  // Progress.
+  group_ensure: SERVICE,
+  assert_read_committed: SERVICE,
+  progress_take: SERVICE,
+  progress_retake: SERVICE,
+  progress_begin: SERVICE,
+  fence: SERVICE,
+  advance: SERVICE,
   retry_budget_draw: SERVICE,
   consumer_recycle: SERVICE,
   // Timers.
@@ -295,11 +131,6 @@ const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   half_commit_prepared: SERVICE,
   half_claim: SERVICE,
   half_empty_slot: SERVICE,
-};
-
-/** Who may execute the functions of a service's own database. */
-const OWN_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
-  inbox_empty_slot: SERVICE,
   message_slot_number: NONE,
   message_look: NONE,
   message_enter: SERVICE,
@@ -365,14 +196,14 @@ const OWN_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
 };
 
 /** Who may use sequences. Those of identity columns, and of functions that run as their owner, are the owner's. */
-const BUS_SEQUENCES: Readonly<Record<string, readonly Grantee[]>> = {
+const BUS_SEQUENCES: Readonly<Record<string, readonly Grantee[]>> = { producer_id: SERVICE };
+const SERVICE_SEQUENCES: Readonly<Record<string, readonly Grantee[]>> = {
   outbox_id: PUBLISHING,
   outbox_measured: NONE,
-  producer_id: SERVICE,
   position_id: SERVICE,
   timer_id: SERVICE,
+  guard_fence: NONE,
 };
-const OWN_SEQUENCES: Readonly<Record<string, readonly Grantee[]>> = { guard_fence: NONE };
 
 /** All objects with rights, for a part of the schema. */
 export interface RightsTable {
@@ -381,19 +212,20 @@ export interface RightsTable {
   readonly sequences: Readonly<Record<string, readonly Grantee[]>>;
 }
 
-const BUS: RightsTable = { tables: BUS_TABLES, functions: BUS_FUNCTIONS, sequences: BUS_SEQUENCES };
-const OWN: RightsTable = { tables: OWN_TABLES, functions: OWN_FUNCTIONS, sequences: OWN_SEQUENCES };
+const RIGHTS: Readonly<Record<SchemaPart, RightsTable>> = {
+  bus: {
+    tables: { ...COMMON_TABLES, ...BUS_TABLES },
+    functions: { ...COMMON_FUNCTIONS, ...BUS_FUNCTIONS },
+    sequences: BUS_SEQUENCES,
+  },
+  service: {
+    tables: { ...COMMON_TABLES, ...SERVICE_TABLES },
+    functions: { ...COMMON_FUNCTIONS, ...SERVICE_FUNCTIONS },
+    sequences: SERVICE_SEQUENCES,
+  },
+};
 
-/** The rights of the roles in a database with that part of the schema. */
-export function rightsOf(part: DatabasePart): RightsTable {
-  const parts = [...(part === 'participant' ? [] : [BUS]), ...(part === 'bus' ? [] : [OWN])];
-  return {
-    tables: Object.assign({}, COMMON_TABLES, ...parts.map(({ tables }) => tables)) as RightsTable['tables'],
-    functions: Object.assign(
-      {},
-      COMMON_FUNCTIONS,
-      ...parts.map(({ functions }) => functions),
-    ) as RightsTable['functions'],
-    sequences: Object.assign({}, ...parts.map(({ sequences }) => sequences)) as RightsTable['sequences'],
-  };
+/** The rights of the roles in a part of the schema. */
+export function rightsOf(part: SchemaPart): RightsTable {
+  return RIGHTS[part];
 }

@@ -1,7 +1,8 @@
 import type { SqlSession } from '@waybill/kernel';
 import { effectiveRights, loginPowers, ownLogin } from '../statements.generated.js';
+import { schemaOf, type SchemaPart } from '../schema-part.js';
 import { type Right, rightsFor } from './grants.js';
-import { assertLogin, type DatabasePart, quoteName, type Role } from './role.js';
+import { assertLogin, quoteName, type Role } from './role.js';
 
 /** The result of comparing a login with its roles. */
 export interface RoleComparison {
@@ -23,11 +24,12 @@ export interface RoleQuestion {
   readonly roles: readonly Role[];
   /** Default: the login of the session. */
   readonly login?: string | undefined;
-  readonly part?: DatabasePart | undefined;
+  /** The part to compare in. */
+  readonly part: SchemaPart;
 }
 
 /**
- * Compares the rights of a login in the session's schema with those of its roles. Undefined when there is no such
+ * Compares the rights of a login in a part of the session's schema with those of its roles. Undefined when there is no such
  * login.
  * @throws ConfigurationError for roles that cannot be combined
  */
@@ -37,13 +39,14 @@ export async function compareWithRole(
 ): Promise<RoleComparison | undefined> {
   const login = asked ?? (await session.run(ownLogin))[0]?.login ?? '';
   assertLogin(login);
-  const [powers] = await session.run(loginPowers, login, session.schema);
+  const schema = schemaOf(session.schema, part);
+  const [powers] = await session.run(loginPowers, login, schema);
   if (powers === undefined) return undefined;
   const told = sentences(login, powers);
   const { memberOf, members } = powers;
   // A login that may do everything lacks nothing, and no REVOKE restricts it.
   if (powers.superuser) return { login, missing: [], excess: [], powers: told, memberOf, members };
-  const actual = await session.run(effectiveRights, login, session.schema);
+  const actual = await session.run(effectiveRights, login, schema);
   const has = new Map(
     actual.map((right) => [keyOf(right.kind, right.name, right.privilege, right.columnName), right]),
   );
@@ -59,7 +62,7 @@ export async function compareWithRole(
       'grant',
       missing.map(({ right }) => right),
       login,
-      session.schema,
+      schema,
     ),
     excess: [true, false].flatMap((byAll) =>
       statementsOf(
@@ -73,7 +76,7 @@ export async function compareWithRole(
             ...(columnName === null ? {} : { columns: [columnName] }),
           })),
         byAll ? null : login,
-        session.schema,
+        schema,
       ),
     ),
     powers: told,

@@ -2,14 +2,8 @@ import { ConfigurationError } from '@waybill/kernel';
 import { nearestName } from '@waybill/kernel/internal';
 
 /** The roles of a login. */
-export const ROLES = ['publisher', 'service', 'participant', 'monitor', 'operator'] as const;
+export const ROLES = ['publisher', 'service', 'monitor', 'operator'] as const;
 export type Role = (typeof ROLES)[number];
-
-/**
- * The part of the schema in a database. `whole`: everything. `bus`: the log and its tables; services keep
- * sagas and guards elsewhere. `participant`: a service's own sagas and guards; the log is elsewhere.
- */
-export type DatabasePart = 'whole' | 'bus' | 'participant';
 
 /** @throws ConfigurationError with the nearest role */
 export function assertRole(name: string): asserts name is Role {

@@ -1,4 +1,5 @@
 import type { PgDatabase } from '@waybill/kernel';
+import { busSchemaOf, renderSql } from '@waybill/kernel/internal';
 import pg from 'pg';
 import { TestingError } from '../testing-error.js';
 import { CRASH_NOTICE } from './gated-connection.js';
@@ -60,8 +61,7 @@ export class CrashPoints {
   constructor(private readonly database: PgDatabase) {}
 
   async install(): Promise<void> {
-    const schema = pg.escapeIdentifier(this.database.schema);
-    await this.database.pool.query(CRASH_SQL.replaceAll(':schema', schema));
+    await this.database.pool.query(renderSql(CRASH_SQL, this.database.schema));
   }
 
   /** Crash points that were not reached. */
@@ -116,6 +116,7 @@ export class CrashPoints {
   async endSessions(incarnation: number, pids: readonly number[]): Promise<void> {
     const { pool } = this.database;
     const schema = pg.escapeIdentifier(this.database.schema);
+    const busSchema = pg.escapeIdentifier(busSchemaOf(this.database.schema));
     for (let left = pids.length; left > 0;) {
       const { rows } = await pool.query<{ left: string }>(
         `select count(pg_terminate_backend(a.pid)) as left from pg_stat_activity a
@@ -127,7 +128,7 @@ export class CrashPoints {
     // A call in flight is repeated at the end of its lease.
     await pool.query(
       `with dead as (
-         update ${schema}.group_member m set lease_until = '-infinity'
+         update ${busSchema}.group_member m set lease_until = '-infinity'
            from waybill_testing.member d where d.incarnation = $1 and d.member_id = m.member_id
          returning m.topics
        )
@@ -182,7 +183,7 @@ const CRASH_SQL = `
       end if;
       return new;
     end $$;
-    create trigger waybill_testing before insert or update of lease_until on :schema.group_member
+    create trigger waybill_testing before insert or update of lease_until on :bus.group_member
       for each row execute function waybill_testing.keep_member();
 
     -- Tells the session's gate that a point is reached. A session before its commit waits there for its end.

@@ -1,4 +1,5 @@
 import type { PgDatabase } from '@waybill/kernel';
+import { renderSql } from '@waybill/kernel/internal';
 import pg from 'pg';
 
 /** `application_name` of the kit's own sessions. */
@@ -20,7 +21,7 @@ export async function lookAt(database: PgDatabase): Promise<UnderWay> {
   // First: the second query sees what is committed after this one, and what caused it.
   const open = await pool.query<{ what: string }>(OPEN, [KIT_NAME]);
   const seen = await pool.query<{ what: string; at_ms: string | null; due: boolean; parked: boolean }>(
-    LOOK.replaceAll(':schema', pg.escapeIdentifier(database.schema)),
+    renderSql(LOOK, database.schema),
   );
   const reasons = [...open.rows, ...seen.rows.filter(({ due }) => due)].map(({ what }) => what);
   const [next] = seen.rows.filter(({ due }) => !due).toSorted((a, b) => Number(a.at_ms) - Number(b.at_ms));
@@ -36,7 +37,7 @@ export async function hurryParked(database: PgDatabase, channel: string): Promis
   const schema = pg.escapeIdentifier(database.schema);
   await database.pool.query(
     `with hurried as (
-       update ${schema}.partition_owner o set owner_epoch = o.owner_epoch + 1
+       update ${schema}.progress_owner o set owner_epoch = o.owner_epoch + 1
         where exists (select from ${schema}.parked_message m
                        where m.group_id = o.group_id and m.partition_id = o.partition_id
                          and m.due_at <= (select clock_timestamp()))
@@ -61,30 +62,36 @@ const OPEN = `
  */
 const LOOK = `
   with living as materialized (
-    select m.group_id, m.member_id, topic from :schema.group_member m cross join unnest(m.topics) as topic
+    select m.group_id, own.id as own_group_id, m.member_id, topic
+      from :bus.group_member m
+      join :bus.consumer_group g on g.id = m.group_id
+      left join :schema.consumer_group own on own.name = g.name
+     cross join unnest(m.topics) as topic
      where m.lease_until > clock_timestamp()
   ), wanted as (
-    select distinct l.group_id, l.topic, p.id as partition_id
-      from living l join :schema.topic t on t.name = l.topic join :schema.topic_partition p on p.topic_id = t.id
+    select distinct l.group_id, l.own_group_id, l.topic, p.id as partition_id
+      from living l join :bus.topic t on t.name = l.topic join :bus.topic_partition p on p.topic_id = t.id
   ), owned as (
-    select w.*, o.owner_epoch,
-           o.owner_id is not null and o.target_id is null
-             and exists (select from living l where l.group_id = w.group_id and l.member_id = o.owner_id) as is_settled
-      from wanted w left join :schema.partition_owner o using (group_id, partition_id)
+    select w.*, o.owner_id is not null and o.target_id is null
+             and exists (select from living l where l.group_id = w.group_id and l.member_id = o.owner_id)
+             and exists (select from :schema.progress_owner t
+                          where t.group_id = w.own_group_id and t.partition_id = w.partition_id
+                            and t.grant_epoch = o.owner_epoch) as is_settled
+      from wanted w left join :bus.partition_owner o using (group_id, partition_id)
   ), behind as (
     select o.topic, l.end_offset - p.position
            - (select count(distinct k.log_offset) from :schema.delivery_mark k
-               where k.group_id = o.group_id and k.partition_id = o.partition_id
+               where k.group_id = o.own_group_id and k.partition_id = o.partition_id
                  and k.log_offset >= p.position and k.log_offset < l.end_offset) as messages
       from owned o
-      cross join lateral :schema.log_offsets(array[o.partition_id]) l
+      cross join lateral :bus.log_offsets(array[o.partition_id]) l
       cross join lateral (
         select coalesce((select c.position from :schema.consumer_position c
-                          where c.group_id = o.group_id and c.partition_id = o.partition_id
+                          where c.group_id = o.own_group_id and c.partition_id = o.partition_id
                           order by c.owner_epoch desc, c.position desc, c.id desc limit 1), l.start_offset) as position) p
   ), outbox as (
     select count(*) as messages
-      from (select o.id from (select c.* from :schema.relay_cursor c order by c.seq desc limit 1) c
+      from (select o.id from :schema.relay_place() c
              cross join lateral (
                select o.id, o.xid from :schema.outbox o
                 where o.xid >= pg_snapshot_xmax(c.base) or o.xid = any (array(select pg_snapshot_xip(c.base)))) o
@@ -107,7 +114,7 @@ const LOOK = `
     select 'a message of ' || t.name || ' that is retried', m.due_at, true
       from :schema.parked_message m join :schema.topic_partition p on p.id = m.partition_id
       join :schema.topic t on t.id = p.topic_id
-     where m.due_at < 'infinity' and exists (select from living l where l.group_id = m.group_id and l.topic = t.name)
+     where m.due_at < 'infinity' and exists (select from living l where l.own_group_id = m.group_id and l.topic = t.name)
     union all
     select 'half message ' || h.id, h.next_check_at, false from :schema.half_message h where h.state = 1
   ), now_at as materialized (select clock_timestamp() as at)

@@ -1,6 +1,6 @@
 import { Consumer, type Delivery, resolveSubscription, type Subscription } from '@waybill/consumer';
 import { Bell, PgDatabase, PgTransactionRunner, silentLogger } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox, Relay } from '@waybill/outbox';
 import {
   type SagaDefinition,
@@ -44,13 +44,13 @@ export class PlainService {
   static async start(connectionString: string, options: PlainServiceOptions): Promise<PlainService> {
     const { group, definitions = [], http = {}, serves = {}, hears = {} } = options;
     const database = new PgDatabase({ connectionString });
-    const topics = new Topics(database.session);
-    const signals = new LogSignals(database);
+    const log = new PostgresLogEngine(database);
+    const { topics, signals } = log;
     const bell = new Bell();
     const outbox = new Outbox({ bell });
     const transactions = new PgTransactionRunner(database) as never;
-    const relay = new Relay({ database, topics, signals, bell });
-    const timers = new TimerService({ database, topics, signals });
+    const relay = new Relay({ database, log, bell });
+    const timers = new TimerService({ database, log });
     const known = new SagaDefinitions(definitions);
     const engine = new SagaEngine({ definitions: known, outbox, group, logger: silentLogger });
     const sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions });
@@ -74,7 +74,7 @@ export class PlainService {
     const names = [...known.topics(), ...subscriptions.map(({ topic }) => topic), replyTopicOf(group)];
     for (const name of new Set(names)) if ((await topics.find(name)) === undefined) await topics.create(name);
     const consumer = new Consumer(
-      { group, subscriptions, bus: database, transactions, topics, signals },
+      { group, subscriptions, database, transactions, log },
       { leaseMs: 3_000, heartbeatMs: 200 },
     );
     signals.start();

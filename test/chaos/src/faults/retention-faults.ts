@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { groupLag } from '@waybill/log';
+import { groupLag } from '@waybill/log/postgres';
 import { TOPIC } from '../load/topic.js';
 import type { LoadProcess } from '../runner/load-process.js';
 import type { Fault, FaultTargets } from './fault.js';
@@ -77,7 +77,7 @@ const LOST = `
     from waybill.topic t
     join waybill.topic_partition p on p.topic_id = t.id
     join waybill.consumer_group g on g.name = $2
-   cross join lateral waybill.log_offsets(array[p.id]) l
+   cross join lateral waybill_bus.log_offsets(array[p.id]) l
    cross join lateral (select c.position from waybill.consumer_position c
                         where c.group_id = g.id and c.partition_id = p.id
                         order by c.owner_epoch desc, c.position desc limit 1) c
@@ -116,7 +116,7 @@ async function continueFromTheStart({ database, log }: FaultTargets): Promise<vo
     );
     await database.pool.query(
       `with taken as (
-         update waybill.partition_owner o set owner_epoch = o.owner_epoch + 1
+         update waybill_bus.partition_owner o set owner_epoch = o.owner_epoch + 1
            from waybill.consumer_group g
           where g.name = $1 and o.group_id = g.id and o.partition_id = $2
          returning o.group_id, o.partition_id, o.owner_epoch)

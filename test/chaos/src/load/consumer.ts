@@ -29,7 +29,7 @@ const settings = settingsOf<ConsumerSettings>();
 let consumer: Consumer | undefined;
 let deliveries = 0;
 const effects = settings.elsewhere === undefined ? undefined : openElsewhere(settings.elsewhere);
-const { database, topics, signals, logger, history } = openProgram(settings, async () => {
+const { database, log, logger, history } = openProgram(settings, async () => {
   await consumer?.stop();
   await effects?.close();
 });
@@ -93,10 +93,9 @@ consumer = new Consumer(
         : []),
       resolveSubscription(TOPIC, handle, { concurrency, retry, maxProcessingMs: 4_000 }),
     ],
-    bus: database,
+    database,
     transactions: new PgTransactionRunner(effects ?? database),
-    topics,
-    signals,
+    log,
     logger,
   },
   // Processes are killed all the time here, and no message is to blame for it.

@@ -36,7 +36,7 @@ const localUrl = new URL(settings.url);
 localUrl.pathname = `/${settings.local}`;
 const local = new PgDatabase({ connectionString: localUrl.href, connectionsMax: 4 });
 const asking = new PgDatabase({ connectionString: localUrl.href, connectionsMax: 2 });
-const { database, topics, signals, logger, history } = openProgram(settings, async () => {
+const { database, log, logger, history } = openProgram(settings, async () => {
   stopping = true;
   await working;
   await checker?.stop();
@@ -49,9 +49,8 @@ const databases = new LocalDatabases([
 ]);
 const halves = new HalfMessages(
   {
-    bus: database,
-    topics,
-    signals,
+    database,
+    log,
     group: 'chaos-halves',
     encode: (message) => outbox.encode(message),
     databases,
@@ -60,7 +59,7 @@ const halves = new HalfMessages(
   TIMES,
 );
 checker = new HalfMessageChecker(
-  { bus: database, store: halves.store, group: 'chaos-halves', checks: new Map(), databases, logger },
+  { database, store: halves.store, group: 'chaos-halves', checks: new Map(), databases, logger },
   CHECKING,
 );
 checker.start();

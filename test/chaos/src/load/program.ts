@@ -1,5 +1,6 @@
 import { type Logger, PgDatabase } from '@waybill/kernel';
-import { LogSignals, Topics } from '@waybill/log';
+import type { LogEngine } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { HistoryWriter } from '../history/history-writer.js';
 
 /** How long a program that is told to block its event loop does so, in milliseconds: longer than every lease here. */
@@ -18,8 +19,7 @@ export interface ProgramSettings {
 /** A program of the load, with its connections. */
 export interface Program {
   readonly database: PgDatabase;
-  readonly topics: Topics;
-  readonly signals: LogSignals;
+  readonly log: LogEngine;
   readonly logger: Logger;
   readonly history: HistoryWriter;
 }
@@ -44,7 +44,7 @@ export function openProgram(
     applicationName: name,
     logger,
   });
-  const signals = new LogSignals(database, { logger });
+  const log = new PostgresLogEngine(database, { logger });
   const history = new HistoryWriter(path, name);
   process.on('SIGUSR2', () => {
     print('blocks its event loop');
@@ -54,12 +54,12 @@ export function openProgram(
   process.once('SIGTERM', () => {
     void (async () => {
       await stop();
-      await signals.stop();
+      await log.signals.stop();
       await database.close();
       history.close();
       process.exit(0);
     })();
   });
-  signals.start();
-  return { database, topics: new Topics(database.session), signals, logger, history };
+  log.signals.start();
+  return { database, log, logger, history };
 }

@@ -1,5 +1,5 @@
 import { Bell } from '@waybill/kernel';
-import { LogRetention } from '@waybill/log';
+import { LogRetention } from '@waybill/log/postgres';
 import { OutboxRetention, Relay } from '@waybill/outbox';
 import { openProgram, type ProgramSettings, settingsOf } from './program.js';
 
@@ -7,7 +7,7 @@ const settings = settingsOf<ProgramSettings>();
 let relay: Relay | undefined;
 /** The rings turn in seconds here. */
 const INTERVAL_MS = 200;
-const { database, topics, signals, logger } = openProgram(settings, async () => {
+const { database, log, logger } = openProgram(settings, async () => {
   await Promise.all(retention.map(({ service }) => service.stop()));
   await relay?.service.stop();
 });
@@ -15,10 +15,7 @@ const retention = [
   new OutboxRetention(database, { retentionMs: 1_000, intervalMs: INTERVAL_MS }, logger),
   new LogRetention(database, { bucketMs: 3_000, intervalMs: INTERVAL_MS }, logger),
 ];
-relay = new Relay(
-  { database, topics, signals, bell: new Bell(), logger },
-  { pollMaxMs: 100, leaseMs: 2_000 },
-);
+relay = new Relay({ database, log, bell: new Bell(), logger }, { pollMaxMs: 100, leaseMs: 2_000 });
 relay.service.start();
 for (const { service } of retention) service.start();
 console.log('ready');

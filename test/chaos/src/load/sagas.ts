@@ -38,7 +38,7 @@ let answering = true;
 const chores: Promise<void>[] = [];
 let consumer: Consumer | undefined;
 let loop: SagaLoop | undefined;
-const { database, topics, signals, logger, history } = openProgram(
+const { database, log, logger, history } = openProgram(
   settings,
   async () => {
     starting = false;
@@ -128,10 +128,9 @@ consumer = new Consumer(
   {
     group: SAGA_GROUP,
     subscriptions: [...loop.subscriptions(), ...participant.subscriptions()],
-    bus: database,
+    database,
     transactions,
-    topics,
-    signals,
+    log,
     logger,
   },
   { leaseMs, heartbeatMs, maxCrashes: 100, drainMs: 5_000 },

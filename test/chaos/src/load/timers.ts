@@ -8,11 +8,10 @@ interface TimerSettings extends ProgramSettings {
 
 const settings = settingsOf<TimerSettings>();
 let service: TimerService | undefined;
-const { database, topics, signals, logger } = openProgram(settings, async () => service?.stop());
+const { database, log, logger } = openProgram(settings, async () => service?.stop());
 service = new TimerService({
   database,
-  topics,
-  signals,
+  log,
   logger,
   ...(settings.redis === undefined ? {} : { redis: settings.redis }),
 });

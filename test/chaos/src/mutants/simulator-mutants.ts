@@ -153,7 +153,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
     what: 'a claimed timer is deleted without its message',
     simulator: 'timers',
     at: { file: 'timer/dist/timer-service.js' },
-    find: "...(batches.length > 0 ? [appendCall(batches, -1, 'all')] : [])",
+    find: '...(batches.length > 0 ? [this.#append(batches)] : [])',
     replace: '',
   },
   'no-sweep': {
@@ -181,21 +181,21 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   'never-hand-over': {
     what: 'an owner ignores that its partition is promised to another member',
     simulator: 'membership',
-    at: { file: 'log/dist/group/group-membership.js' },
+    at: { file: 'log/dist/postgres/group-membership.js' },
     find: 'else if (row.targetId !== null)',
     replace: 'else if (false)',
   },
   'rebalance-unlocked': {
     what: 'a rebalance does not take the lock of the group',
     simulator: 'membership',
-    at: { file: 'log/dist/group/group-membership.js' },
+    at: { file: 'log/dist/postgres/group-membership.js' },
     find: 'await connection.run(lockGroup, this.groupId);',
     replace: '',
   },
   'dead-members-stay': {
     what: 'expired members are not removed',
     simulator: 'membership',
-    at: { file: 'log/dist/group/group-membership.js' },
+    at: { file: 'log/dist/postgres/group-membership.js' },
     find: 'await connection.run(removeExpiredMembers, this.groupId);',
     replace: '',
   },

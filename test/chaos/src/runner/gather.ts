@@ -1,5 +1,4 @@
 import { DeadLetters } from '@waybill/dead-letter';
-import { LogSignals } from '@waybill/log';
 import type { Evidence, LedgerRow, OpenDeadLetter, ScheduledMessage } from '../checkers/evidence.js';
 import { readHistory } from '../history/read-history.js';
 import { TOPIC } from '../load/topic.js';
@@ -65,8 +64,8 @@ async function readScheduled({ database }: System): Promise<ScheduledMessage[]> 
   return rows;
 }
 
-async function readDeadLetters({ database, topics }: System): Promise<OpenDeadLetter[]> {
-  const letters = new DeadLetters(database, topics, new LogSignals(database));
+async function readDeadLetters({ database, log }: System): Promise<OpenDeadLetter[]> {
+  const letters = new DeadLetters(database, log);
   const found: OpenDeadLetter[] = [];
   for await (const { group, payload, reason } of letters.export({ topic: TOPIC }))
     found.push({ group, n: (JSON.parse(String(payload)) as Payload).n, reason });

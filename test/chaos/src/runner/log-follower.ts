@@ -1,4 +1,4 @@
-import { decodeBatch, LogReader } from '@waybill/log';
+import { decodeBatch } from '@waybill/log';
 import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
 import type { LoggedRecord } from '../checkers/evidence.js';
 import { TOPIC } from '../load/topic.js';
@@ -10,12 +10,9 @@ type Payload = { readonly n: number; readonly key: string; readonly turn: number
 export class LogFollower {
   readonly records: LoggedRecord[] = [];
   readonly #next = new Map<number, number>();
-  readonly #reader: LogReader;
   #reading: Promise<void> = Promise.resolve();
 
-  constructor(private readonly system: Pick<System, 'database' | 'topics'>) {
-    this.#reader = new LogReader(system.database, system.topics);
-  }
+  constructor(private readonly system: Pick<System, 'log' | 'topics'>) {}
 
   /** Reads up to the end. @throws OffsetOutOfRangeError when retention was faster */
   catchUp(): Promise<void> {
@@ -27,12 +24,12 @@ export class LogFollower {
   async #read(): Promise<void> {
     const { partitionIds } = await this.system.topics.get(TOPIC);
     for (const [partition, partitionId] of partitionIds.entries()) {
-      const offsets = (await this.#reader.offsets([partitionId])).get(partitionId);
+      const offsets = (await this.system.log.offsets([partitionId])).get(partitionId);
       for (
         let offset = this.#next.get(partition) ?? offsets?.startOffset ?? 0;
         offset < (offsets?.endOffset ?? 0);
       ) {
-        const { batches } = await this.#reader.fetch([{ partitionId, offset }]);
+        const { batches } = await this.system.log.fetch([{ partitionId, offset }]);
         for (const batch of batches) {
           for (const record of decodeBatch(batch.data, { fromOffset: offset })) {
             const id = record.headers.find(({ key }) => key === MESSAGE_ID_HEADER)?.value?.toString() ?? '';

@@ -12,14 +12,14 @@ const TABLES = `
     insert into public.member_process values (new.member_id, current_setting('application_name')) on conflict do nothing;
     return null;
   end $$;
-  create trigger note_member after insert on waybill.group_member for each row execute function public.note_member();
+  create trigger note_member after insert on waybill_bus.group_member for each row execute function public.note_member();
   create table public.ledger_owner (
     ledger_id bigint not null, owner_epoch bigint not null, owner text, writer text not null);
   create function public.note_owner() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
   begin
     insert into public.ledger_owner
     select new.id, o.owner_epoch, m.process, current_setting('application_name')
-      from waybill.partition_owner o
+      from waybill_bus.partition_owner o
       join waybill.consumer_group g on g.id = o.group_id
       join waybill.topic_partition p on p.id = o.partition_id
       join waybill.topic t on t.id = p.topic_id

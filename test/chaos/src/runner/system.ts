@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PgDatabase } from '@waybill/kernel';
-import { Topics } from '@waybill/log';
+import type { LogEngine, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { migrate } from '@waybill/schema';
 import { createDatabase, type EmbeddedPostgres, type RedisServer, startPostgres } from '@waybill/testing';
 import { startRunRedis } from '../faults/redis-faults.js';
@@ -42,6 +43,7 @@ export interface System {
   readonly local: PgDatabase;
   /** The clock of timers; undefined where there is none. */
   readonly redis: RedisServer | undefined;
+  readonly log: LogEngine;
   readonly topics: Topics;
   /** Where the run keeps its files. */
   readonly folder: string;
@@ -66,7 +68,8 @@ export async function startSystem(
   await watchOwners(database.pool, TOPIC);
   if (mutant !== undefined) await plantInDatabase(database.pool, mutant);
   await turnRings(database.pool);
-  const topics = new Topics(database.session);
+  const log = new PostgresLogEngine(database);
+  const { topics } = log;
   await topics.create(TOPIC, { partitions: PARTITIONS });
   await topics.create(LATER_TOPIC, { partitions: 2 });
   await topics.create(HALF_TOPIC, { partitions: 2 });
@@ -94,6 +97,7 @@ export async function startSystem(
     local,
     redis,
     folder,
+    log,
     topics,
     processes,
     close: async () => {

@@ -1,4 +1,4 @@
-import { groupLag } from '@waybill/log';
+import { groupLag } from '@waybill/log/postgres';
 import { TOPIC } from '../load/topic.js';
 import { GROUPS } from './programs.js';
 import { OPEN_SAGAS } from './saga-tables.js';

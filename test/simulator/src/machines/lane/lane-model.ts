@@ -43,8 +43,8 @@ export const effect = statement<[offset: number, memberId: string, epoch: number
 const DROPPED = 5;
 
 /**
- * A model of what a lane stores: ports of libs/log/sql/group (advance, fence, insert-marks, read-positions, read-marks,
- * charge-crash, clear-charges, read-charges, reclaim-partitions) with the functions that they call in
+ * A model of what a lane stores: ports of libs/consumer/sql/progress (advance, fence, insert-marks, read-positions, read-marks,
+ * charge-crash, clear-charges, read-charges) and reclaim-partitions of libs/log, with the functions that they call in
  * libs/schema/migrations/0003-consumer.sql, of libs/consumer/sql (see {@link ParkedModel}), and of insert-dead-letter.
  * Membership is reduced to one partition: a lease, a claim of what no member owns, a release.
  */

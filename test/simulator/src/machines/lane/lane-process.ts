@@ -7,7 +7,7 @@ import {
   Permits,
 } from '@waybill/consumer/internal';
 import { silentLogger } from '@waybill/kernel';
-import { type LogReader, type Ownership, Sealer, type Topics } from '@waybill/log';
+import { type LogEngine, type Ownership, Sealer } from '@waybill/log';
 import { ModelDatabase } from '../../model/model-database.js';
 import type { ModelServer } from '../../model/model-server.js';
 import { SimProcess } from '../../scheduler/sim-process.js';
@@ -65,7 +65,8 @@ export class LaneProcess {
     this.process = new SimProcess(world, memberId);
     const { clock } = this.process;
     this.#database = new ModelDatabase(server, this.process);
-    const topics = topicsOf(settings.onDeadLetter) as unknown as Topics;
+    const log = logOf(load, settings.onDeadLetter);
+    const { topics } = log;
     const membership = { memberId, reclaim: (owned: readonly Ownership[]) => this.#reclaim(owned) };
     this.#partitions = new OwnedPartitions({
       group: 'group',
@@ -79,7 +80,7 @@ export class LaneProcess {
       group: 'group',
       groupId: GROUP_ID,
       databases: {
-        bus: this.#database.asDatabase,
+        database: this.#database.asDatabase,
         transactions: this.#database.runner(settings.together),
         inboxFor: undefined,
         prepared: false,
@@ -99,8 +100,13 @@ export class LaneProcess {
       onAttemptOutcome: undefined,
     };
     const subscription = subscriptionOf(settings, (delivery) => this.#handle(delivery));
-    const reader = readerOf(load) as unknown as LogReader;
-    this.#opener = new LaneOpener(context, new Map([['orders', subscription]]), topics, reader, 'earliest');
+    this.#opener = new LaneOpener(
+      context,
+      new Map([['orders', subscription]]),
+      log,
+      { newToGroup: async () => new Set() },
+      'earliest',
+    );
   }
 
   start(): void {
@@ -246,18 +252,14 @@ const TOPIC = {
   partitionIds: [PARTITION_ID],
 } as const;
 
-function topicsOf(onDeadLetter: LaneSettings['onDeadLetter']): object {
+/** The log as a lane's opener sees it. */
+function logOf(load: LaneLoad, onDeadLetter: LaneSettings['onDeadLetter']): LogEngine {
   const topic = { ...TOPIC, onDeadLetter };
-  return {
+  const topics = {
     refresh: async () => new Map([[TOPIC.name, topic]]),
     locate: () => ({ topic: TOPIC.name, number: 0 }),
     find: async () => topic,
   };
-}
-
-function readerOf(load: LaneLoad): object {
-  return {
-    offsets: async () => new Map([[PARTITION_ID, { startOffset: 0, endOffset: load.endOffset }]]),
-    assertInRange: () => {},
-  };
+  const offsets = async () => new Map([[PARTITION_ID, { startOffset: 0, endOffset: load.endOffset }]]);
+  return { topics, offsets } as unknown as LogEngine;
 }

@@ -1,11 +1,7 @@
+import { PartitionProgress } from '@waybill/consumer';
 import { bindStatement, silentLogger } from '@waybill/kernel';
-import {
-  GroupMembership,
-  type LogSignals,
-  type Ownership,
-  PartitionProgress,
-  type Topics,
-} from '@waybill/log';
+import type { LogSignals, Ownership, Topics } from '@waybill/log';
+import { GroupMembership } from '@waybill/log/postgres/internal';
 import { ModelDatabase } from '../../model/model-database.js';
 import type { ModelServer } from '../../model/model-server.js';
 import { SimProcess } from '../../scheduler/sim-process.js';
@@ -41,7 +37,7 @@ export class Member {
     const signals = { send: () => {}, subscribe: () => () => {} } as unknown as LogSignals;
     this.membership = new GroupMembership(this.#database.asDatabase, topics, signals, {
       group: 'group',
-      topics: ['orders'],
+      topics: () => ['orders'],
       leaseMs: LEASE_MS,
       heartbeatMs: HEARTBEAT_MS,
       memberId,

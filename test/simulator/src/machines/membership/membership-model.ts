@@ -34,7 +34,7 @@ export const partitionEffect = statement<[partitionId: number, memberId: string,
 
 /**
  * A model of a consumer group: ports of libs/log/sql/group (heartbeat, read-members, read-owners, lock-group,
- * remove-expired-members, assign-partitions, release-partition, release-partitions, reclaim-partitions, fence) and of
+ * remove-expired-members, assign-partitions, release-partition, release-partitions, reclaim-partitions), of the fence, and of
  * the functions that they call in libs/schema/migrations/0003-consumer.sql.
  */
 export class MembershipModel {

@@ -1,5 +1,6 @@
 import { Bell, silentLogger } from '@waybill/kernel';
-import type { LogSignals, Topics } from '@waybill/log';
+import type { LogEngine } from '@waybill/log';
+import { appendCall } from '@waybill/log/postgres/internal';
 import { Relay } from '@waybill/outbox';
 import { ModelDatabase } from '../../model/model-database.js';
 import { ModelServer } from '../../model/model-server.js';
@@ -11,6 +12,12 @@ import { Publishers } from './publishers.js';
 import { RelayModel, SLOTS } from './relay-model.js';
 
 const TOPIC = { name: 'orders', partitionIds: [1, 2] };
+/** The log as a relay needs it: topics are not modelled, its appends are. */
+const LOG = {
+  topics: { list: async () => [], place: () => TOPIC },
+  signals: { send: () => {} },
+  appendWithin: () => (batches: Parameters<typeof appendCall>[0]) => appendCall(batches, -1, 'all'),
+} as unknown as LogEngine;
 const RETENTION_MS = 500;
 const IDLE_MS = 250;
 const LEASE_MS = 1_000;
@@ -93,8 +100,7 @@ class Relays {
     const relay = new Relay(
       {
         database: new ModelDatabase(this.server, process).asDatabase,
-        topics: topicsOf() as unknown as Topics,
-        signals: { send: () => {} } as unknown as LogSignals,
+        log: LOG,
         bell: new Bell(),
         clock: process.clock,
         logger: silentLogger,
@@ -112,10 +118,6 @@ class Relays {
       }
     });
   }
-}
-
-function topicsOf(): Pick<Topics, 'list' | 'place'> {
-  return { list: async () => [], place: () => TOPIC } as unknown as Pick<Topics, 'list' | 'place'>;
 }
 
 /** Each committed message once, nothing else, and per key in the order of the commits. */

@@ -1,5 +1,6 @@
 import { silentLogger } from '@waybill/kernel';
-import type { LogSignals, Topics } from '@waybill/log';
+import type { LogEngine } from '@waybill/log';
+import { appendCall } from '@waybill/log/postgres/internal';
 import { TIMER_KIND, TimerService } from '@waybill/timer';
 import { TimerUpkeep } from '@waybill/timer/internal';
 import { ModelDatabase } from '../../model/model-database.js';
@@ -17,7 +18,12 @@ const LEASE_MS = 1_000;
 const STOPPED_MS = 3_000;
 const HOUR_MS = 3_600_000;
 const TOPIC = { name: 'orders', partitionIds: [1] };
-const TOPICS = { list: async () => [], place: () => TOPIC } as unknown as Topics;
+/** The log as the timer service needs it: topics are not modelled, its appends are. */
+const LOG = {
+  topics: { list: async () => [], place: () => TOPIC },
+  signals: { send: () => {} },
+  appendWithin: () => (batches: Parameters<typeof appendCall>[0]) => appendCall(batches, -1, 'all'),
+} as unknown as LogEngine;
 
 /**
  * The product's timer service in two processes, whose clocks are an hour off, over a model of the table. The clock that
@@ -83,8 +89,7 @@ class Services {
   #startOne(name: string, skewMs: number): void {
     const process = new SimProcess(this.world, name, skewMs);
     const database = new ModelDatabase(this.server, process).asDatabase;
-    const signals = { send: () => {} } as unknown as LogSignals;
-    const dependencies = { database, topics: TOPICS, signals, clock: process.clock, logger: silentLogger };
+    const dependencies = { database, log: LOG, clock: process.clock, logger: silentLogger };
     const passTimers = this.world.choices.oneOf([1_000, 1]);
     const service = new TimerService(dependencies, { pollMs: POLL_MS, passTimers, leaseMs: LEASE_MS });
     // What the service does with what its upkeep finds: it looks that far back.

@@ -1,0 +1,7 @@
+-- Appends one pass of a source's outbox, once. Raises WB050 to WB053.
+-- Params: serviceId uuid, logEpoch bigint, n bigint, token uuid, tokenBefore uuid?, partitionIds integer[],
+--   recordCounts integer[], byteLengths integer[], maxTimestamps bigint[], data bytea
+-- Returns: partitionId integer, baseOffset bigint, already boolean
+-- Locks: the source, the structure (shared), then the partitions ascending, until the transaction ends
+select h.appended_partition as "partitionId", h.appended_offset as "baseOffset", h.already
+  from :bus.log_hand_over($1::uuid, $2, $3, $4::uuid, $5::uuid, $6, $7, $8, $9, $10) h;

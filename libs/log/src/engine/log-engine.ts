@@ -1,0 +1,138 @@
+import type { BoundStatement, PgDatabase } from '@waybill/kernel';
+import type { LogSignals } from './log-signals.js';
+import type { Membership, MembershipOptions } from './membership.js';
+import type { Appended, ReadyBatch } from './ready-batch.js';
+import type { LoggedPass, SourcePass, SourceState } from './source-pass.js';
+import type { Topics } from './topics.js';
+
+/** When an append counts as done: `all`: after the server's flush to disk; `1`: once the server has it in memory. */
+export type SynchronousAcks = 'all' | '1';
+
+/** Options of an append. */
+export interface AppendOptions {
+  /** From {@link LogEngine.nextProducerId}: a batch whose sequence the log has already is not appended twice. */
+  readonly producerId?: number;
+  /** Default `all`. */
+  readonly acks?: SynchronousAcks;
+}
+
+/**
+ * Makes the statement that appends: the last of its transaction, sent together with COMMIT, so that the locks of the
+ * partitions are never held across a network round trip. Its rows are {@link Appended}, in the order of the batches.
+ * @param batches sorted by `sortForAppend`
+ */
+export type AppendStatement = (batches: readonly ReadyBatch[]) => BoundStatement;
+
+/**
+ * Makes the statement that hands a pass of an outbox over to the log in the same database: the last of the transaction that
+ * stores the pass.
+ */
+export type HandOverStatement = (pass: SourcePass, batches: readonly ReadyBatch[]) => BoundStatement;
+
+/** Which log this is, and which of its histories. */
+export interface LogIdentity {
+  /** A UUID: another log, or a copy of it that was given an id of its own, has another one. */
+  readonly busId: string;
+  /** Rises when the log has lost a tail. */
+  readonly logEpoch: number;
+}
+
+/** An offset to read from, in one partition. */
+export interface FetchPosition {
+  readonly partitionId: number;
+  readonly offset: number;
+}
+
+/** Limits of a fetch. */
+export interface FetchLimits {
+  /** About how many bytes to fetch of each partition; at least one batch. Default 1 MiB. */
+  readonly partitionBytes?: number;
+}
+
+/** A fetched record batch, with its offsets patched in. */
+export interface FetchedBatch {
+  readonly partitionId: number;
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  /** The part of the log that is removed as a whole, and contains the batch: its number. */
+  readonly bucketSeq: number;
+  readonly data: Buffer;
+}
+
+/** The result of a fetch. */
+export interface Fetched {
+  /** In each partition in order of offset. */
+  readonly batches: FetchedBatch[];
+  /** Whether more may already follow. */
+  readonly mayHaveMore: boolean;
+}
+
+/** Where a partition's log starts and ends; the end is the offset that the next record will get. */
+export interface PartitionOffsets {
+  readonly startOffset: number;
+  readonly endOffset: number;
+}
+
+/**
+ * The log, as everything above it sees it: topics, records in partitions, and groups that share the partitions. Nothing
+ * above knows which engine it is. What a group has done (positions, marks, parked messages) is not the log's: it belongs
+ * to the service's database. `@waybill/testing/log-engine` says what every engine must do.
+ */
+export interface LogEngine {
+  readonly topics: Topics;
+  readonly signals: LogSignals;
+
+  identity(): Promise<LogIdentity>;
+
+  /**
+   * Appends batches, all or none of them. The offsets of a partition grow, in the order of its batches.
+   * @param batches sorted by `sortForAppend`
+   * @returns the locations, in the order of the batches
+   */
+  append(batches: readonly ReadyBatch[], options?: AppendOptions): Promise<readonly Appended[]>;
+
+  /** A producer id that this log has never given before. */
+  nextProducerId(): Promise<number>;
+
+  /** How a transaction of `database` appends; undefined if the log is not in that database. */
+  appendWithin(database: PgDatabase): AppendStatement | undefined;
+
+  /** What the log holds of a service's outbox. */
+  askSource(serviceId: string): Promise<SourceState>;
+
+  /**
+   * Appends one pass of an outbox: all of its batches or none, and once, however often it is called.
+   * @param batches sorted by `sortForAppend`; may be empty
+   * @throws SourceDivergedError when the log holds another pass of that number; FencedError when passes before it are
+   *   missing, it is too old to tell, or the log is in another epoch: then the log is to be asked
+   */
+  handOver(pass: SourcePass, batches: readonly ReadyBatch[]): Promise<void>;
+
+  /** The error with which the log would refuse a pass with these batches only; undefined if it would take it. Appends nothing. */
+  refusalOf(pass: SourcePass, batches: readonly ReadyBatch[]): Promise<unknown>;
+
+  /** How a transaction of `database` hands a pass over; undefined if the log is not in that database. */
+  handOverWithin(database: PgDatabase): HandOverStatement | undefined;
+
+  /** The passes of a service's outbox from a number on, as far as the log remembers them. */
+  passesOf(serviceId: string, fromN: number): Promise<readonly LoggedPass[]>;
+
+  /**
+   * Fetches the batches from each position on; the first may begin before its position. Partitions with nothing new are
+   * absent from the result.
+   * @throws OffsetOutOfRangeError when a position is before the oldest record kept, or after the end
+   */
+  fetch(positions: readonly FetchPosition[], limits?: FetchLimits): Promise<Fetched>;
+
+  /** Start and end of each partition, by partition id. */
+  offsets(partitionIds: readonly number[]): Promise<ReadonlyMap<number, PartitionOffsets>>;
+
+  /** In each partition, the offset of the first record with this timestamp or a later one; the end if there is none. */
+  offsetsAt(partitionIds: readonly number[], timestampMs: number): Promise<ReadonlyMap<number, number>>;
+
+  /** The topics to which the live members of a group subscribe. */
+  subscribedTopics(group: string): Promise<ReadonlySet<string>>;
+
+  /** A member of a consumer group; it joins when it is started. */
+  join(options: MembershipOptions): Membership;
+}

@@ -1,0 +1,24 @@
+import { type BoundStatement, bindStatement } from '@waybill/kernel';
+import type { ReadyBatch } from '../engine/ready-batch.js';
+import type { SourcePass } from '../engine/source-pass.js';
+import { handOverPass } from '../statements.generated.js';
+
+/** The statement that appends a pass of an outbox: the last of its transaction, sent together with COMMIT. */
+export function handOverCall(
+  { serviceId, logEpoch, n, token, tokenBefore }: SourcePass,
+  batches: readonly ReadyBatch[],
+): BoundStatement {
+  return bindStatement(
+    handOverPass,
+    serviceId,
+    logEpoch,
+    n,
+    token,
+    tokenBefore,
+    batches.map((batch) => batch.partitionId),
+    batches.map((batch) => batch.recordCount),
+    batches.map((batch) => batch.data.length),
+    batches.map((batch) => batch.maxTimestampMs),
+    batches.length === 1 ? (batches[0] as ReadyBatch).data : Buffer.concat(batches.map(({ data }) => data)),
+  );
+}

@@ -1,0 +1,11 @@
+/** Exports for Waybill's own packages only. They may change in any release: applications import `index`. */
+
+export { appendCall } from './append-call.js';
+export { GroupMembership } from './group-membership.js';
+export {
+  describeMembers,
+  groupBacklogs,
+  listGroups,
+  oldestTransaction,
+  unsubscribedTopics,
+} from '../statements.generated.js';

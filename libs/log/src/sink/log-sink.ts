@@ -1,0 +1,36 @@
+import type { BoundStatement } from '@waybill/kernel';
+import { BatchCollector, type MessageToCollect } from '../append/batch-collector.js';
+import type { AppendStatement, LogEngine } from '../engine/log-engine.js';
+import type { MessageSink } from './message-sink.js';
+
+/** Collectors that are kept for the next time. */
+const SPARE = 4;
+
+/** Appends to the log, which is in the database of the transaction. */
+export class LogSink implements MessageSink {
+  /** Only one transaction fills a collector at a time. */
+  readonly #collectors: BatchCollector[] = [];
+
+  /** @param batchBytes largest record batch, in bytes; a larger message gets its own batch */
+  constructor(
+    private readonly log: Pick<LogEngine, 'topics' | 'signals'>,
+    private readonly append: AppendStatement,
+    private readonly batchBytes: number,
+  ) {}
+
+  async collect(
+    fill: (add: (message: MessageToCollect) => void) => Promise<void>,
+  ): Promise<BoundStatement[]> {
+    const collector = this.#collectors.pop() ?? new BatchCollector(this.log.topics, this.batchBytes);
+    try {
+      const batches = await collector.collect(fill);
+      return batches.length > 0 ? [this.append(batches)] : [];
+    } finally {
+      if (this.#collectors.length < SPARE) this.#collectors.push(collector);
+    }
+  }
+
+  sent(): void {
+    this.log.signals.send('appended');
+  }
+}

@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { type BoundStatement, PgDatabase } from '@waybill/kernel';
+import { RecordBatchBuilder } from '@waybill/log';
+import { appendWithin } from '@waybill/log/internal';
+import { PostgresLogEngine } from '@waybill/log/postgres';
+import { migrate } from '@waybill/schema';
+import { type TestDatabase, testDatabase } from '@waybill/testing';
+
+let created: TestDatabase;
+let database: PgDatabase;
+let log: PostgresLogEngine;
+let partitionId: number;
+
+beforeAll(async () => {
+  created = await testDatabase('append_within');
+  await migrate({ connectionString: created.connectionString });
+  database = new PgDatabase({ connectionString: created.connectionString });
+  log = new PostgresLogEngine(database);
+  [partitionId] = (await log.topics.create('orders', { partitions: 1 })).partitionIds as [number];
+});
+afterAll(async () => {
+  await database.close();
+  await created.drop();
+});
+
+function append(): BoundStatement {
+  const builder = new RecordBatchBuilder();
+  builder.append(1_000, null, Buffer.from('a'), []);
+  const batch = {
+    partitionId,
+    recordCount: 1,
+    maxTimestampMs: builder.maxTimestamp,
+    baseSequence: -1,
+    data: builder.build(),
+  };
+  return appendWithin(log, database, 'The test')([batch]);
+}
+
+const endOffset = async (): Promise<number | undefined> =>
+  (await log.offsets([partitionId])).get(partitionId)?.endOffset;
+
+test('an append takes effect with the transaction that it is part of', async () => {
+  const before = (await endOffset()) ?? NaN;
+  await expect(
+    database.transaction(async (connection) => {
+      await connection.runBatch([append()]);
+      throw new Error('the work failed');
+    }),
+  ).rejects.toThrow('the work failed');
+  expect(await endOffset()).toBe(before);
+  const [rows] = await database.runTogether([append()]);
+  expect(rows).toEqual([{ partitionId, baseOffset: before }]);
+  expect(await endOffset()).toBe(before + 1);
+});
+
+test('transactions of another database are refused', async () => {
+  const other = new PgDatabase({ connectionString: created.connectionString });
+  expect(log.appendWithin(other)).toBeUndefined();
+  expect(() => appendWithin(log, other, 'The test')).toThrow(
+    expect.objectContaining({ code: 'CONFIGURATION_INVALID', message: expect.stringContaining('The test') }),
+  );
+  await other.close();
+});

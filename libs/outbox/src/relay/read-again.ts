@@ -1,0 +1,40 @@
+import { LogWentBackError, type PgDatabase } from '@waybill/kernel';
+import type { ReadyBatch } from '@waybill/log';
+import type { DifferenceReader } from './difference-reader.js';
+
+/** A version of a stored pass. */
+export interface KnownPass {
+  readonly n: number;
+  readonly version: number;
+  readonly token: string;
+  readonly tokenBefore: string | null;
+  readonly base: string;
+  readonly target: string;
+  readonly afterId: number;
+  readonly uptoId: number;
+  readonly rowCount: number;
+  /** Rows that are set aside. */
+  readonly excluded: readonly number[];
+}
+
+/**
+ * Reads the messages of a stored pass again; changes to timers took effect when it was stored. `onlyOf`: a topic to which the
+ * messages are limited.
+ * @throws LogWentBackError when rows are gone: the set is fixed, so an equal number proves that all are there
+ */
+export async function readAgain(
+  database: PgDatabase,
+  reader: DifferenceReader,
+  { n, base, target, afterId, uptoId, rowCount, excluded }: KnownPass,
+  onlyOf?: string,
+): Promise<ReadyBatch[]> {
+  const window = { after: afterId, upTo: uptoId };
+  const { batches, rows } = await database.withConnection((connection) =>
+    reader.readStored(connection, { base, target, window }, { excluded: new Set(excluded), onlyOf }),
+  );
+  if (rows !== rowCount)
+    throw new LogWentBackError(
+      `The log lacks pass ${n}, and of its ${rowCount} rows the outbox has only ${rows} any more`,
+    );
+  return batches;
+}

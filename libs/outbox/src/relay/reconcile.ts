@@ -1,0 +1,83 @@
+import { LogWentBackError, type PgDatabase } from '@waybill/kernel';
+import { bindService, decodeBatch, type LogEngine, type LoggedPass } from '@waybill/log';
+import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
+import { relayIntents, relayNewest, relayReconcile } from '../statements.generated.js';
+
+/** What a reconciliation finds, before it changes anything. */
+export interface Disagreement {
+  readonly serviceId: string;
+  /** The newest pass that the service's database and the log both know. */
+  readonly commonN: number;
+  /** The newest pass of the log, and its token. */
+  readonly busN: number;
+  readonly busToken: string;
+  /** Ids of the messages that the log holds, of passes that the service's database does not know. */
+  readonly onlyInLog: readonly string[];
+}
+
+/** How many passes are compared at a time. */
+const COMPARED = 1_000;
+
+/**
+ * Finds where the log and a service's database disagree about what was handed over.
+ * @throws LogWentBackError when the log lacks what it had confirmed: then it is the log that went back
+ */
+export async function findDisagreement(database: PgDatabase, log: LogEngine): Promise<Disagreement> {
+  const { busId, logEpoch } = await log.identity();
+  const { serviceId } = await bindService(database.session, busId, logEpoch);
+  const state = await log.askSource(serviceId);
+  const [newest] = await database.session.run(relayNewest);
+  const busToken = state.token ?? newest?.token ?? '';
+  let commonN = 0;
+  for (let to = Math.min(state.n, newest?.n ?? 0); to > 0 && commonN === 0; to -= COMPARED) {
+    const from = Math.max(1, to - COMPARED + 1);
+    const logged = await log.passesOf(serviceId, from);
+    const own = await database.session.run(relayIntents, from, to);
+    const tokens = new Set(own.map(({ token }) => token));
+    commonN = logged.findLast(({ n, token }) => n <= to && tokens.has(token))?.n ?? 0;
+  }
+  if (commonN === 0 && state.n > 0 && (newest?.confirmedN ?? 0) > 0)
+    throw new LogWentBackError(`The log and this database know no pass of service ${serviceId} together`);
+  const beyond = state.n > commonN ? await log.passesOf(serviceId, commonN + 1) : [];
+  const onlyInLog: string[] = [];
+  for (const pass of beyond) onlyInLog.push(...(await idsOf(log, pass)));
+  return { serviceId, commonN, busN: state.n, busToken, onlyInLog };
+}
+
+/**
+ * Starts the relay over after the service's database was restored, lost a tail, or was loaded into another cluster: messages
+ * that are not in the log are kept, and will be moved. To be called with all publishers stopped.
+ * @returns the number of messages and timer changes that are kept
+ */
+export async function reconcile(database: PgDatabase, found: Disagreement): Promise<number> {
+  const { commonN, busN, busToken, onlyInLog } = found;
+  return database.transaction(async (connection) => {
+    const [row] = await connection.run(relayReconcile, commonN, busN, busToken, onlyInLog);
+    return row?.kept ?? 0;
+  });
+}
+
+/** The ids of the messages of a pass, read from the log. */
+async function idsOf(
+  log: LogEngine,
+  { partitionIds, baseOffsets, lastOffsets }: LoggedPass,
+): Promise<string[]> {
+  const ids: string[] = [];
+  for (const [index, partitionId] of partitionIds.entries()) {
+    const last = lastOffsets[index] as number;
+    for (let offset = baseOffsets[index] as number; offset <= last;) {
+      const { batches } = await log.fetch([{ partitionId, offset }]);
+      const before = offset;
+      for (const batch of batches) {
+        for (const record of decodeBatch(batch.data)) {
+          if (record.offset < offset || record.offset > last) continue;
+          const id = record.headers.find(({ key }) => key.toString() === MESSAGE_ID_HEADER)?.value;
+          if (id) ids.push(id.toString());
+        }
+        offset = Math.max(offset, batch.lastOffset + 1);
+      }
+      if (offset === before) break;
+    }
+  }
+  return ids;
+}
