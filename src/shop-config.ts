@@ -1,4 +1,5 @@
 import { isServiceName, SERVICES, type ServiceName } from './contracts/services.js';
+import type { ShopDatabases } from './database/prepare-database.js';
 import { ShopError } from './shop-error.js';
 
 const DAY_MS = 86_400_000;
@@ -12,10 +13,10 @@ export interface ShopConfig {
   readonly services: readonly ServiceName[];
   /** Port on 127.0.0.1; 0 takes a free one. */
   readonly port: number;
-  /** Connection string to a service's tables, with its own role if roles could be created. */
+  /** Connection string to a service's own database, with its own role if roles could be created. */
   readonly connectionStrings: Readonly<Record<ServiceName, string>>;
-  /** Connection string to the log, for payments, whose tables are in another database. */
-  readonly paymentsLog: string;
+  /** Connection string of a service to the bus. */
+  readonly busConnectionStrings: Readonly<Record<ServiceName, string>>;
   /** Pieces of an article on the shelf when it is first asked for. */
   readonly startingStock: number;
   /** A charge over this many pence is declined. */
@@ -33,27 +34,25 @@ export interface ShopConfig {
 }
 
 /** The part of {@link ShopConfig} that comes from the environment, and the connections to the databases. */
-export type ShopEnvironment = Omit<ShopConfig, 'connectionStrings' | 'paymentsLog'> & {
+export type ShopEnvironment = Omit<ShopConfig, 'connectionStrings' | 'busConnectionStrings'> & {
   readonly databases: OwnersDatabases | ServiceDatabases;
 };
 
 /** The owner's connections: the process brings the databases up to date and creates the services' logins. */
 export interface OwnersDatabases {
-  readonly databaseUrl: string;
-  readonly ledgerUrl: string;
+  readonly owned: ShopDatabases;
 }
 
 /** The connections of one service under its own login, in prepared databases. */
 export interface ServiceDatabases {
   readonly serviceDatabaseUrl: string;
-  /** Connection string to the log, if it is elsewhere. */
   readonly serviceBusUrl: string;
 }
 
 /**
- * Reads `SERVICE` (default: all three), `PORT` (default 3000), `DATABASE_URL` and `LEDGER_DATABASE_URL` (the owner's),
- * or for one service in prepared databases `SERVICE_DATABASE_URL` (its login's) and `SERVICE_BUS_URL` (default: the
- * same),
+ * Reads `SERVICE` (default: all three), `PORT` (default 3000), `ORDERS_DATABASE_URL`, `INVENTORY_DATABASE_URL`,
+ * `PAYMENTS_DATABASE_URL` and `BUS_DATABASE_URL` (the owner's), or for one service in prepared databases
+ * `SERVICE_DATABASE_URL` and `SERVICE_BUS_URL` (its logins'),
  * `SHOP_STARTING_STOCK` (default 100,000), `SHOP_CHARGE_LIMIT_PENCE` (default 500,000), `SHOP_DECLINED_CUSTOMERS` and
  * `SHOP_UNDELIVERABLE_CUSTOMERS` (comma-separated ids), `SHOP_GATEWAY_URL`, `SHOP_PAYMENT_DUE_MS` (default 7 days) and
  * `REDIS_URL`.
@@ -108,10 +107,17 @@ function readDatabases(
   isOneService: boolean,
   database: (name: string) => string,
 ): OwnersDatabases | ServiceDatabases {
-  if (!isOneService || (env['SERVICE_DATABASE_URL'] ?? '') === '')
-    return { databaseUrl: database('DATABASE_URL'), ledgerUrl: database('LEDGER_DATABASE_URL') };
-  const serviceDatabaseUrl = database('SERVICE_DATABASE_URL');
-  const serviceBusUrl =
-    (env['SERVICE_BUS_URL'] ?? '') === '' ? serviceDatabaseUrl : database('SERVICE_BUS_URL');
-  return { serviceDatabaseUrl, serviceBusUrl };
+  if (isOneService && (env['SERVICE_DATABASE_URL'] ?? '') !== '')
+    return {
+      serviceDatabaseUrl: database('SERVICE_DATABASE_URL'),
+      serviceBusUrl: database('SERVICE_BUS_URL'),
+    };
+  return {
+    owned: {
+      orders: database('ORDERS_DATABASE_URL'),
+      inventory: database('INVENTORY_DATABASE_URL'),
+      payments: database('PAYMENTS_DATABASE_URL'),
+      bus: database('BUS_DATABASE_URL'),
+    },
+  };
 }

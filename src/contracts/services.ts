@@ -1,4 +1,4 @@
-/** The three services of the shop. Each has its own tables, its own database role and its own consumer group. */
+/** The three services of the shop. Each has its own database, its own logins and its own consumer group. */
 export const SERVICES = ['orders', 'inventory', 'payments'] as const;
 
 export type ServiceName = (typeof SERVICES)[number];

@@ -31,9 +31,10 @@ export function loginOf(database: string, name: LoginName): string {
 }
 
 /**
- * Gives each service, and the operator, a separate login with the least of Waybill's rights that it needs, and each
- * service rights on its own tables, if they are in this database; on nothing else.
+ * Gives users a separate login each in a database, with the least of Waybill's rights that they need, and a service
+ * rights on its own tables, if they are in this database; on nothing else.
  * @param connectionString of the owner
+ * @param tablesOf the service whose tables are here
  * @returns the connection string of each; undefined when the owner may not create roles
  */
 export async function makeLogins(
@@ -41,7 +42,7 @@ export async function makeLogins(
   connectionString: string,
   database: string,
   rights: Partial<Record<LoginName, LoginRights>>,
-  tablesOf: readonly ServiceName[],
+  tablesOf: ServiceName | undefined,
 ): Promise<Partial<Record<LoginName, string>> | undefined> {
   const { rows } = await client.query<{ allowed: boolean }>(
     'select rolsuper or rolcreaterole as allowed from pg_roles where rolname = current_user',
@@ -57,7 +58,7 @@ export async function makeLogins(
       const password = passwordOf(login, connectionString);
       await createLogin(client, login, password);
       await owner.withConnection((connection) => applyGrants(connection, { ...wanted, login }));
-      if (tablesOf.some((service) => service === name)) await grantTables(client, name, login);
+      if (name === tablesOf) await grantTables(client, name, login);
       logins[name] = connectionStringAs(connectionString, login, password);
     }
   } finally {

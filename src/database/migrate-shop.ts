@@ -19,25 +19,23 @@ const LEDGER = `create table if not exists _prisma_migrations (
 )`;
 
 /**
- * Applies the missing migrations under `prisma/<service>/migrations` of some services, each in a transaction,
+ * Applies the missing migrations under `prisma/<service>/migrations` of a service, each in a transaction,
  * into the service's own PostgreSQL schema. The caller holds the lock that lets one migrator in at a time.
  * @throws ShopError SHOP_MIGRATION_CHANGED when an applied migration has changed.
  */
-export async function migrateShop(client: Client, services: readonly ServiceName[]): Promise<void> {
-  for (const service of services) {
-    const schema = escapeIdentifier(service);
-    await client.query(`create schema if not exists ${schema}`);
-    await client.query(`set search_path = ${schema}`);
-    await client.query(LEDGER);
-    const { rows } = await client.query<{ name: string; checksum: string }>(
-      'select migration_name as name, checksum from _prisma_migrations where finished_at is not null',
-    );
-    const applied = new Map(rows.map(({ name, checksum }) => [name, checksum]));
-    for (const migration of await readMigrations(service)) {
-      const checksum = applied.get(migration.name);
-      if (checksum === undefined) await apply(client, migration);
-      else if (checksum !== migration.checksum) throw changed(service, migration.name);
-    }
+export async function migrateShop(client: Client, service: ServiceName): Promise<void> {
+  const schema = escapeIdentifier(service);
+  await client.query(`create schema if not exists ${schema}`);
+  await client.query(`set search_path = ${schema}`);
+  await client.query(LEDGER);
+  const { rows } = await client.query<{ name: string; checksum: string }>(
+    'select migration_name as name, checksum from _prisma_migrations where finished_at is not null',
+  );
+  const applied = new Map(rows.map(({ name, checksum }) => [name, checksum]));
+  for (const migration of await readMigrations(service)) {
+    const checksum = applied.get(migration.name);
+    if (checksum === undefined) await apply(client, migration);
+    else if (checksum !== migration.checksum) throw changed(service, migration.name);
   }
   await client.query('reset search_path');
 }

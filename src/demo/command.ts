@@ -11,11 +11,11 @@ const COMMAND = fileURLToPath(import.meta.resolve('@waybill/cli/command'));
  */
 export async function runCommand(
   args: readonly string[],
-  connectionString: string,
+  { database, bus }: { readonly database: string; readonly bus: string },
   signal: AbortSignal,
 ): Promise<string[]> {
   const child = spawn(process.execPath, [COMMAND, ...args], {
-    env: { ...process.env, DATABASE_URL: connectionString },
+    env: { ...process.env, DATABASE_URL: database, WAYBILL_BUS_URL: bus },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const kill = (): boolean => child.kill();

@@ -18,7 +18,7 @@ export const USAGE = `Usage: npm run demo [-- options]
   --help              this text
 
 The gateway outside the shop is killed too, except with --kill none. DATABASE_URL names the PostgreSQL
-server to use; without it two embedded ones are started.`;
+server to use, for all four databases; without it two embedded servers are started.`;
 
 /** Options of the demo. */
 export interface DemoOptions {

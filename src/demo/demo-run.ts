@@ -52,11 +52,13 @@ export class DemoRun {
   async run(): Promise<DemoOutcome> {
     const file = await readOrderFile(this.options.ordersFile);
     this.display.say(`${file.accepted.length} invoices of ${this.options.ordersFile}`);
-    const { main, ledger } = await this.openDatabases();
-    const prepared = await prepareDatabases(main, ledger);
-    this.display.say('each service has its own login, with the rights of its role, and so does the operator');
+    const { urls } = await this.openDatabases();
+    const prepared = await prepareDatabases(urls);
+    this.display.say(
+      'each service has a login of its own on its database and on the bus, and so has the operator',
+    );
     this.interrupted.signal.throwIfAborted();
-    this.books = new ShopBooks(main, ledger);
+    this.books = new ShopBooks(urls);
     const troubles = paymentTroubles(file.accepted);
     this.gateway = await GatewayProcess.open(troubles);
     const gatewayUrl = await this.gateway.start();
@@ -64,7 +66,7 @@ export class DemoRun {
     await this.startServices(prepared, gatewayUrl, troubles);
 
     const startedAt = performance.now();
-    const redrive = (): Promise<void> => this.repairAndRedrive(prepared.operator, troubles);
+    const redrive = (): Promise<void> => this.repairAndRedrive(prepared, troubles);
     const progress = await this.sellAndSettle(file, this.books, { troubles, redrive });
     const seconds = (performance.now() - startedAt) / 1000;
     this.display.finish();
@@ -104,14 +106,14 @@ export class DemoRun {
     this.interrupted.signal.throwIfAborted();
     this.display.say(
       this.databases.external
-        ? 'PostgreSQL of DATABASE_URL: a database for the shop, one for the ledger'
-        : 'embedded PostgreSQL: a server for the shop, one for the ledger',
+        ? 'PostgreSQL of DATABASE_URL: a database for each service, and one for the bus'
+        : 'two embedded PostgreSQL servers: orders and the bus on one, inventory and payments on the other',
     );
     return this.databases;
   }
 
   private async startServices(
-    { connectionStrings, paymentsLog }: PreparedDatabases,
+    { connectionStrings, busConnectionStrings }: PreparedDatabases,
     gatewayUrl: string,
     { undeliverable }: PaymentTroubles,
   ): Promise<void> {
@@ -127,7 +129,7 @@ export class DemoRun {
     for (const service of SERVICES) {
       const databases = {
         SERVICE_DATABASE_URL: connectionStrings[service],
-        ...(service === 'payments' ? { SERVICE_BUS_URL: paymentsLog } : {}),
+        SERVICE_BUS_URL: busConnectionStrings[service],
       };
       this.services.set(service, new ServiceProcess(service, { ...env, ...databases }));
     }
@@ -229,7 +231,10 @@ export class DemoRun {
   }
 
   /** Does what an operator would: the gateway works again, so failed payments are made now. */
-  private async repairAndRedrive(connectionString: string, { stuckOrders }: PaymentTroubles): Promise<void> {
+  private async repairAndRedrive(
+    { operatorConnectionStrings, busConnectionStrings }: PreparedDatabases,
+    { stuckOrders }: PaymentTroubles,
+  ): Promise<void> {
     this.redriven = true;
     this.display.say(
       `${stuckOrders} charges are dead letters, and their sagas wait; ` +
@@ -238,7 +243,8 @@ export class DemoRun {
     this.gateway?.repair();
     const args = ['dlq', 'redrive', '--topic', chargePayment.topic, '--by', 'demo'];
     const because = ['--because', 'the gateway is repaired', '--yes'];
-    const printed = await runCommand([...args, ...because], connectionString, this.interrupted.signal);
+    const databases = { database: operatorConnectionStrings.payments, bus: busConnectionStrings.operator };
+    const printed = await runCommand([...args, ...because], databases, this.interrupted.signal);
     for (const line of printed) this.display.say(`  ${line}`);
   }
 

@@ -19,11 +19,10 @@ class InventoryDatabaseModule {}
       inject: [InventoryPrisma, SHOP_CONFIG],
       useFactory: (prisma: InventoryPrisma, config: ShopConfig) => ({
         database: { connectionString: config.connectionStrings.inventory },
+        bus: { connectionString: config.busConnectionStrings.inventory },
         transactions: prismaTransactions(prisma),
         group: 'inventory',
         topics: topicSettings(),
-        // Its login is restricted to what it handles; orders relays for it.
-        relay: false,
         consumer: CONSUMER_SETTINGS,
         ...(config.redisUrl === undefined ? {} : { redis: config.redisUrl }),
       }),

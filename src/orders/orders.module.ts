@@ -10,9 +10,6 @@ import { OrderSteps } from './order-steps.js';
 import { PlaceOrder } from './place-order.saga.js';
 import { TakeBack } from './take-back.saga.js';
 
-/** Maximum time that another service's reply waits for the relay, in milliseconds. */
-const RELAY_POLL_MS = 10;
-
 @Module({ providers: [OrdersPrisma], exports: [OrdersPrisma] })
 class OrdersDatabaseModule {}
 
@@ -26,11 +23,10 @@ class OrdersDatabaseModule {}
       inject: [OrdersPrisma, SHOP_CONFIG],
       useFactory: (prisma: OrdersPrisma, config: ShopConfig) => ({
         database: { connectionString: config.connectionStrings.orders },
+        bus: { connectionString: config.busConnectionStrings.orders },
         transactions: prismaTransactions(prisma),
         group: 'orders',
         topics: topicSettings(),
-        // Relays for all: messages of the other services are found by polling.
-        relay: { pollMaxMs: RELAY_POLL_MS },
         consumer: CONSUMER_SETTINGS,
         ...(config.redisUrl === undefined ? {} : { redis: config.redisUrl }),
       }),

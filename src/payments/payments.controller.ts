@@ -42,7 +42,7 @@ const PAYING_BACK: SagaCommandOptions = {
 
 type Context = WaybillContext<PaymentsTransaction>;
 
-/** Money: charges an order, or declines it, and pays back. Its ledger is in a separate database. */
+/** Money: charges an order, or declines it, and pays back. */
 @SagaParticipant()
 @UseFilters(ShopErrorFilter)
 export class PaymentsController {

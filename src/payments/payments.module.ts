@@ -10,10 +10,7 @@ import { PaymentsController } from './payments.controller.js';
 @Module({ providers: [PaymentsPrisma], exports: [PaymentsPrisma] })
 class PaymentsDatabaseModule {}
 
-/**
- * The payments service: the ledger of charges and refunds, in a separate database. That one has no relay: replies
- * to the sagas leave by half message.
- */
+/** The payments service: the ledger of charges and refunds. */
 @Module({
   imports: [
     PaymentsDatabaseModule,
@@ -23,11 +20,10 @@ class PaymentsDatabaseModule {}
       inject: [PaymentsPrisma, SHOP_CONFIG],
       useFactory: (prisma: PaymentsPrisma, config: ShopConfig) => ({
         database: { connectionString: config.connectionStrings.payments },
-        bus: { connectionString: config.paymentsLog },
+        bus: { connectionString: config.busConnectionStrings.payments },
         transactions: prismaTransactions(prisma),
         group: 'payments',
         topics: topicSettings(),
-        relay: false,
         consumer: CONSUMER_SETTINGS,
         ...(config.redisUrl === undefined ? {} : { redis: config.redisUrl }),
       }),

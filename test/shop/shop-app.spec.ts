@@ -6,15 +6,15 @@ import type { INestApplication } from '@nestjs/common';
 import { PgDatabase } from '@waybill/kernel';
 import { PostgresLogEngine } from '@waybill/log/postgres';
 import { DeadLetters, SagaOperations } from '@waybill/nestjs';
-import { testDatabase, type TestDatabase, testServerUrl, waitUntil } from '@waybill/testing';
+import { waitUntil } from '@waybill/testing';
 import pg from 'pg';
-import { SERVICES } from '../../src/contracts/services.js';
+import { SERVICES, type ServiceName } from '../../src/contracts/services.js';
 import { prepareDatabases } from '../../src/database/prepare-database.js';
-import { dropLogins } from '../../src/database/logins.js';
 import { readGatewayBooks } from '../../src/demo/gateway/gateway-journal.js';
 import { GatewayServer } from '../../src/demo/gateway/gateway-server.js';
 import { ShopBooks } from '../../src/demo/report/shop-books.js';
 import { startShop } from '../../src/shop-app.js';
+import { ShopTestDatabases } from './shop-databases.js';
 import { NOTHING_WRONG, TAMPERINGS } from './tamperings.js';
 
 interface Answer {
@@ -31,26 +31,21 @@ interface Answer {
 const LIMIT_PENCE = 10_000;
 const STOCK = 100;
 
-let database: TestDatabase;
-let ledgerDatabase: TestDatabase;
+let databases: ShopTestDatabases;
 let app: INestApplication;
 let url: string;
 let books: ShopBooks;
-let pool: pg.Pool;
-let ledger: pg.Pool;
+let pools: Readonly<Record<ServiceName, pg.Pool>>;
 let folder: string;
 let journal: string;
 let gateway: GatewayServer;
 /** Operators have other logins than services. */
-let owner: PgDatabase;
+const operators = new Map<ServiceName | 'bus', PgDatabase>();
 
 beforeAll(async () => {
-  database = await testDatabase('shop_app');
-  ledgerDatabase = await testDatabase('shop_app_ledger');
-  const { connectionStrings, paymentsLog } = await prepareDatabases(
-    database.connectionString,
-    ledgerDatabase.connectionString,
-  );
+  databases = await ShopTestDatabases.create('shop_app');
+  const { urls } = databases;
+  const { connectionStrings, busConnectionStrings, operatorConnectionStrings } = await prepareDatabases(urls);
   folder = await mkdtemp(join(tmpdir(), 'shop-app-'));
   journal = join(folder, 'journal.jsonl');
   gateway = new GatewayServer({ broken: new Set(['15']), transfer: new Set(['14']) }, journal);
@@ -58,7 +53,7 @@ beforeAll(async () => {
     services: SERVICES,
     port: 0,
     connectionStrings,
-    paymentsLog,
+    busConnectionStrings,
     startingStock: STOCK,
     chargeLimitPence: LIMIT_PENCE,
     declinedCustomers: new Set(['13']),
@@ -67,28 +62,29 @@ beforeAll(async () => {
     paymentDueMs: 3_000,
     redisUrl: undefined,
   }));
-  books = new ShopBooks(database.connectionString, ledgerDatabase.connectionString);
-  pool = new pg.Pool({ connectionString: database.connectionString, max: 2 });
-  owner = new PgDatabase({ connectionString: database.connectionString, connectionsMax: 3 });
-  ledger = new pg.Pool({ connectionString: ledgerDatabase.connectionString, max: 2 });
+  books = new ShopBooks(urls);
+  const poolOf = (name: ServiceName): pg.Pool => new pg.Pool({ connectionString: urls[name], max: 2 });
+  pools = { orders: poolOf('orders'), inventory: poolOf('inventory'), payments: poolOf('payments') };
+  const logins = { ...operatorConnectionStrings, bus: busConnectionStrings.operator };
+  for (const name of [...SERVICES, 'bus'] as const)
+    operators.set(name, new PgDatabase({ connectionString: logins[name], connectionsMax: 3 }));
 });
 
 afterAll(async () => {
   await app.close();
   await gateway.stop();
   await books.close();
-  await owner.close();
-  await pool.end();
-  await ledger.end();
-  await database.drop();
-  await ledgerDatabase.drop();
+  for (const operator of operators.values()) await operator.close();
+  for (const pool of Object.values(pools)) await pool.end();
   await rm(folder, { recursive: true });
-  const client = new pg.Client({ connectionString: testServerUrl() });
-  await client.connect();
-  await dropLogins(client, database.name);
-  await dropLogins(client, ledgerDatabase.name);
-  await client.end();
+  await databases.drop();
 });
+
+function operatorOf(name: ServiceName | 'bus'): PgDatabase {
+  const operator = operators.get(name);
+  if (operator === undefined) throw new Error(`there is no operator of ${name}`);
+  return operator;
+}
 
 async function post(path: string, body?: unknown): Promise<Answer> {
   const init = {
@@ -116,7 +112,7 @@ async function becomes(invoiceNo: string, status: string): Promise<Answer['body'
 
 /** The ledger's entries for an invoice, in order. */
 async function entries(invoiceNo: string): Promise<string[]> {
-  const { rows } = await ledger.query<{ entry: string }>(
+  const { rows } = await pools.payments.query<{ entry: string }>(
     `select concat_ws(' ', kind, method, amount_pence) as entry
        from payments.ledger_entry where invoice_no = $1 order by id`,
     [invoiceNo],
@@ -125,9 +121,10 @@ async function entries(invoiceNo: string): Promise<string[]> {
 }
 
 async function level(sku: string): Promise<number | undefined> {
-  const { rows } = await pool.query<{ level: number }>('select level from inventory.stock where sku = $1', [
-    sku,
-  ]);
+  const { rows } = await pools.inventory.query<{ level: number }>(
+    'select level from inventory.stock where sku = $1',
+    [sku],
+  );
   return rows[0]?.level;
 }
 
@@ -146,12 +143,14 @@ describe('an order', () => {
     await becomes('100', 'CONFIRMED');
     expect(await level('A1')).toBe(STOCK - 4);
     expect(await entries('100')).toEqual(['CHARGE CARD 750']);
-    const operations = new SagaOperations({ database: owner });
+    const operations = new SagaOperations({ database: operatorOf('orders') });
     const [saga] = await operations.list({ states: ['COMPLETED'], keyPrefix: '100' });
     expect(saga).toMatchObject({ type: 'orders.place', state: 'COMPLETED' });
     await waitUntil(
       async () => {
-        const { rows } = await pool.query('select 1 from inventory.shipment where dispatched_at is not null');
+        const { rows } = await pools.inventory.query(
+          'select 1 from inventory.shipment where dispatched_at is not null',
+        );
         return rows.length === 1;
       },
       { describe: 'the parcel has left' },
@@ -236,7 +235,10 @@ describe('an order', () => {
     });
     expect((await get('144')).body.status).toBe('PLACED');
     gateway.repair();
-    const deadLetters = new DeadLetters(owner, new PostgresLogEngine(owner));
+    const deadLetters = new DeadLetters(
+      operatorOf('payments'),
+      new PostgresLogEngine(operatorOf('bus'), { service: operatorOf('payments') }),
+    );
     const [letter] = await deadLetters.list({ topic: 'payments.charge' });
     expect(letter).toMatchObject({ handler: 'charge', errorClass: 'EffectUnknownError', attempts: 6 });
     await deadLetters.redrive(letter?.id ?? 0, { by: 'test' });
@@ -250,7 +252,7 @@ describe('an order', () => {
     const held = new Promise<void>((resolve) => gateway.holdNext(resolve, released));
     await post('/orders', order('148', 'E6', 2));
     await held;
-    const operations = new SagaOperations({ database: owner });
+    const operations = new SagaOperations({ database: operatorOf('orders') });
     const [saga] = await operations.list({ keyPrefix: '148' });
     await operations.cancel(saga?.id ?? '', { by: 'ada', reason: 'the customer rang' });
     release();
@@ -307,7 +309,7 @@ describe('the reconciliation', () => {
   test.each([...TAMPERINGS])('counts %s when %s', async (count, _what, where, tampering) => {
     const { movements } = readGatewayBooks(journal);
     const before = await books.reconcile([], movements);
-    await (where === 'main' ? pool : ledger).query(tampering);
+    await pools[where].query(tampering);
     const after = await books.reconcile([], movements);
     expect(after[count]).toBeGreaterThan(before[count]);
   });

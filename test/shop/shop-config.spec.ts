@@ -2,15 +2,25 @@ import { describe, expect, test } from '@jest/globals';
 import { readShopEnvironment } from '../../src/shop-config.js';
 import { ShopError } from '../../src/shop-error.js';
 
-const DATABASE_URL = 'postgresql://shop@127.0.0.1:5432/shop';
-const LEDGER_DATABASE_URL = 'postgresql://shop@127.0.0.1:5433/ledger';
+const ORDERS_DATABASE_URL = 'postgresql://shop@127.0.0.1:5432/orders';
+const INVENTORY_DATABASE_URL = 'postgresql://shop@127.0.0.1:5432/inventory';
+const PAYMENTS_DATABASE_URL = 'postgresql://shop@127.0.0.1:5433/payments';
+const BUS_DATABASE_URL = 'postgresql://shop@127.0.0.1:5433/bus';
+const OWNED = { ORDERS_DATABASE_URL, INVENTORY_DATABASE_URL, PAYMENTS_DATABASE_URL, BUS_DATABASE_URL };
 
 describe('the environment of the shop', () => {
-  test('needs two databases and nothing else', () => {
-    expect(readShopEnvironment({ DATABASE_URL, LEDGER_DATABASE_URL, SERVICE: '' })).toEqual({
+  test('needs a database for each service and one for the bus, and nothing else', () => {
+    expect(readShopEnvironment({ ...OWNED, SERVICE: '' })).toEqual({
       services: ['orders', 'inventory', 'payments'],
       port: 3000,
-      databases: { databaseUrl: DATABASE_URL, ledgerUrl: LEDGER_DATABASE_URL },
+      databases: {
+        owned: {
+          orders: ORDERS_DATABASE_URL,
+          inventory: INVENTORY_DATABASE_URL,
+          payments: PAYMENTS_DATABASE_URL,
+          bus: BUS_DATABASE_URL,
+        },
+      },
       startingStock: 100_000,
       chargeLimitPence: 500_000,
       declinedCustomers: new Set(),
@@ -31,7 +41,7 @@ describe('the environment of the shop', () => {
       SHOP_PAYMENT_DUE_MS: '5',
       REDIS_URL: 'redis://127.0.0.1:6379',
     };
-    const env = { DATABASE_URL, LEDGER_DATABASE_URL, SERVICE: 'payments', PORT: '0', ...rules };
+    const env = { ...OWNED, SERVICE: 'payments', PORT: '0', ...rules };
     expect(readShopEnvironment(env)).toMatchObject({
       services: ['payments'],
       port: 0,
@@ -46,15 +56,15 @@ describe('the environment of the shop', () => {
   });
 
   test('gives one service its own logins, in databases that were prepared for it', () => {
-    const env = { SERVICE: 'payments', SERVICE_DATABASE_URL: LEDGER_DATABASE_URL };
-    expect(readShopEnvironment(env).databases).toEqual({
-      serviceDatabaseUrl: LEDGER_DATABASE_URL,
-      serviceBusUrl: LEDGER_DATABASE_URL,
+    const one = { SERVICE: 'payments', SERVICE_DATABASE_URL: PAYMENTS_DATABASE_URL };
+    expect(readShopEnvironment({ ...one, SERVICE_BUS_URL: BUS_DATABASE_URL }).databases).toEqual({
+      serviceDatabaseUrl: PAYMENTS_DATABASE_URL,
+      serviceBusUrl: BUS_DATABASE_URL,
     });
-    expect(readShopEnvironment({ ...env, SERVICE_BUS_URL: DATABASE_URL }).databases).toMatchObject({
-      serviceBusUrl: DATABASE_URL,
-    });
-    expect(() => readShopEnvironment({ SERVICE_DATABASE_URL: DATABASE_URL })).toThrow('LEDGER_DATABASE_URL');
+    expect(() => readShopEnvironment(one)).toThrow('SERVICE_BUS_URL');
+    expect(() => readShopEnvironment({ SERVICE_DATABASE_URL: PAYMENTS_DATABASE_URL })).toThrow(
+      'PAYMENTS_DATABASE_URL',
+    );
   });
 
   test('that is wrong gets all its errors at once', () => {
@@ -66,7 +76,7 @@ describe('the environment of the shop', () => {
         SHOP_GATEWAY_URL: 'gateway',
       });
     expect(read).toThrow(ShopError);
-    const names = ['SERVICE', 'PORT', 'SHOP_STARTING_STOCK', 'DATABASE_URL', 'LEDGER_DATABASE_URL'];
-    for (const name of [...names, 'SHOP_GATEWAY_URL']) expect(read).toThrow(name);
+    const names = ['SERVICE', 'PORT', 'SHOP_STARTING_STOCK', 'SHOP_GATEWAY_URL'];
+    for (const name of [...names, ...Object.keys(OWNED)]) expect(read).toThrow(name);
   });
 });

@@ -1,3 +1,5 @@
+import type { ServiceName } from '../../src/contracts/services.js';
+
 /** Tampering with the books of the shop; after each the reconciliation must count something. */
 
 /** Every count of the reconciliation that is 0 when all is well. */
@@ -41,92 +43,97 @@ const stepOf = (invoiceNo: string, name: string, op = 'action'): string =>
   `where invoice_no = '${invoiceNo}' and step = '${name}' and op = '${op}'`;
 
 /** Which count grows, what has happened, in which database, and by which statement. */
-export type Tampering = [keyof typeof NOTHING_WRONG, string, 'main' | 'ledger', string];
+export type Tampering = [keyof typeof NOTHING_WRONG, string, ServiceName, string];
 
 export const TAMPERINGS: readonly Tampering[] = [
-  ['missingEffects', 'an effect is gone', 'main', 'delete from inventory.effect where id = 1'],
-  ['doubleEffects', 'an effect is stored twice', 'main', copied('inventory.effect', effect)],
+  ['missingEffects', 'an effect is gone', 'inventory', 'delete from inventory.effect where id = 1'],
+  ['doubleEffects', 'an effect is stored twice', 'inventory', copied('inventory.effect', effect)],
   [
     'strayEffects',
     'an effect has no message',
-    'main',
+    'inventory',
     `update inventory.effect set message_id = 'none' where id = (select max(id) from inventory.effect)`,
   ],
   [
     'outOfOrder',
     'an effect is too early',
-    'main',
+    'inventory',
     `insert into inventory.effect (${effect}) select message_id, topic, partition, log_offset - 1, key
          from inventory.effect where id = (select max(id) from inventory.effect)`,
   ],
-  ['missingSteps', 'a step is gone', 'ledger', `delete from payments.step_effect ${stepOf('100', 'charge')}`],
+  [
+    'missingSteps',
+    'a step is gone',
+    'payments',
+    `delete from payments.step_effect ${stepOf('100', 'charge')}`,
+  ],
   [
     'missingSteps',
     'a compensation is missing',
-    'main',
+    'inventory',
     `delete from inventory.step_effect ${stepOf('143', 'reserve', 'compensate')}`,
   ],
-  ['doubleSteps', 'a step was taken twice', 'ledger', copied('payments.step_effect', step)],
+  ['doubleSteps', 'a step was taken twice', 'payments', copied('payments.step_effect', step)],
   [
     'straySteps',
     'a rejected order was shipped',
-    'main',
+    'inventory',
     `insert into inventory.step_effect (${step}) values ('s', '130', 'ship', 'action')`,
   ],
   [
     'stepsOutOfOrder',
     'an order was shipped before it was paid',
-    'main',
+    'inventory',
     `update inventory.step_effect set recorded_at = recorded_at - interval '1 hour' ${stepOf('110', 'ship')}`,
   ],
-  ['deadLetters', 'a message was given up', 'main', DEAD_LETTER],
+  ['deadLetters', 'a message was given up', 'inventory', DEAD_LETTER],
   [
     'missingOutcomes',
     'an order is missing',
-    'main',
+    'orders',
     `update orders.customer_order set status = 'PLACED' where invoice_no = '110'`,
   ],
   [
     'doubleOutcomes',
     'an order ended twice',
-    'main',
+    'orders',
     copied('orders.order_transition', 'invoice_no, from_status, to_status'),
   ],
-  ['doublePayments', 'a customer paid twice', 'ledger', copied('payments.ledger_entry', payment)],
+  ['doublePayments', 'a customer paid twice', 'payments', copied('payments.ledger_entry', payment)],
   [
     'gatewayDisagrees',
     'the gateway has a penny less',
-    'ledger',
+    'payments',
     `update payments.ledger_entry set amount_pence = 751 where invoice_no = '100'`,
   ],
   [
     'wrongCharges',
     'there is a penny too much',
-    'ledger',
+    'payments',
     `update payments.ledger_entry set amount_pence = 1351 where invoice_no = '120'`,
   ],
   [
     'wrongRefunds',
     'a refund is missing',
-    'ledger',
+    'payments',
     `delete from payments.ledger_entry where invoice_no = 'C150'`,
   ],
   [
     'wrongShipments',
     'a parcel did not leave',
-    'main',
+    'inventory',
     `update inventory.shipment set dispatched_at = null where invoice_no = '146'`,
   ],
   [
     'wrongLevels',
     'a piece was lost',
-    'main',
+    'inventory',
     `update inventory.stock set level = level - 1 where sku = 'F1'`,
   ],
   [
     'doubleMovements',
     'goods left twice',
-    'main',
+    'inventory',
     copied('inventory.stock_movement', 'sku, quantity, reason, invoice_no, saga_id'),
   ],
 ];

@@ -1,12 +1,9 @@
 /**
- * Queries of the demo to the main database, by its own login: only the reconciliation reads all services. The rows of
- * payments in its own database are read by LEDGER and PAYMENT_STEPS, and passed to the other queries as JSON.
+ * Queries of the demo, by its own login: only the reconciliation reads all services. Rows of inventory and payments are
+ * read in their databases, and passed as JSON to the queries that compare them with the orders.
  */
 
-/**
- * The shop's progress. `lag` is the number of active sagas and pending events. $1: topics of events, one per
- * subscriber.
- */
+/** The progress of orders. $1: topics of events, one per subscriber. */
 export const PROGRESS = `
 select
   (select count(*) from orders.customer_order)::int as placed,
@@ -15,10 +12,44 @@ select
   (select count(*) from orders.customer_order where status in ('PLACED', 'CANCELLING'))::int as "openOrders",
   (select count(*) from orders.return_note where status = 'REFUNDED')::int as refunded,
   (select count(*) from orders.return_note where status <> 'REFUNDED')::int as "openReturns",
+  (select count(*) from orders.published_message join unnest($1::text[]) as s (topic) using (topic))::int as published`;
+
+/** What inventory has made of events. */
+export const HANDLED = `select count(distinct message_id)::int as handled from inventory.effect`;
+
+/** What a service's own part of Waybill has still to do, or has set aside. */
+export const SERVICE_STATE = `
+select
   (select count(*) from waybill.dead_letter where state = 'open')::int as "deadLetters",
-  (select count(*) from waybill.saga)::int
-    + (select count(*) from orders.published_message join unnest($1::text[]) as s (topic) using (topic))::int
-    - (select count(distinct message_id) from inventory.effect)::int as lag`;
+  (select count(*) from waybill.dead_letter where state = 'redriven')::int as redriven,
+  (select count(*) from waybill.delivery_mark where verdict = 3)::int as parked,
+  (select count(*) from waybill.saga)::int as sagas,
+  (select count(*) from waybill.half_message)::int as halves`;
+
+/** The records of the log. $1: topics of events. */
+export const LOG = `
+select
+  (select coalesce(sum(record_count), 0) from waybill_bus.log_batch)::int as messages,
+  (select coalesce(sum(b.record_count), 0)
+     from waybill_bus.log_batch b
+     join waybill_bus.topic_partition p on p.id = b.partition_id
+     join waybill_bus.topic t on t.id = p.topic_id
+    where t.name = any ($1::text[]))::int as "eventRecords"`;
+
+/** Effects of events in inventory. */
+export const EFFECTS = `
+select id, message_id, topic, partition, log_offset, key, processed_at::text as processed_at from inventory.effect`;
+
+/** The steps that inventory has taken. */
+export const INVENTORY_STEPS = `
+select saga_id, invoice_no, step, op, recorded_at::text as recorded_at from inventory.step_effect`;
+
+/** Parcels. */
+export const SHIPMENTS = `select invoice_no, dispatched_at::text as dispatched_at from inventory.shipment`;
+
+/** Levels of articles, and the movements that led to them. */
+export const LEVELS = `select sku, starting_level, level from inventory.stock`;
+export const MOVEMENTS = `select sku, quantity, reason, invoice_no from inventory.stock_movement`;
 
 /** Every charge and refund of the ledger. */
 export const LEDGER = `
@@ -28,14 +59,18 @@ select kind, method, invoice_no, amount_pence::float8 as amount_pence, reference
 export const PAYMENT_STEPS = `
 select saga_id, invoice_no, step, op, recorded_at::text as recorded_at from payments.step_effect`;
 
-/** Events against effects. $1 and $2: topics and the services that subscribe to them, pair by pair. */
+/** Events against effects. $1 and $2: topics and the services that subscribe to them, pair by pair. $3: the effects. */
 export const DELIVERY = `
 with subscription as (select * from unnest($1::text[], $2::text[]) as s (topic, service)),
   expected as (
     select p.message_id, p.topic, p.key, p.published_at, s.service
       from orders.published_message p join subscription s using (topic)
   ),
-  effect as (select 'inventory' as service, e.* from inventory.effect e),
+  effect as (
+    select 'inventory' as service, e.*
+      from json_to_recordset($3::json)
+        as e (id bigint, message_id text, topic text, partition int, log_offset bigint, key text, processed_at timestamptz)
+  ),
   counted as (
     select x.service, x.message_id, count(e.id) as effects
       from expected x left join effect e on e.service = x.service and e.message_id = x.message_id
@@ -51,12 +86,6 @@ with subscription as (select * from unnest($1::text[], $2::text[]) as s (topic, 
      group by x.service, x.message_id
   )
 select
-  (select coalesce(sum(record_count), 0) from waybill_bus.log_batch)::int as messages,
-  (select coalesce(sum(b.record_count), 0)
-     from waybill_bus.log_batch b
-     join waybill.topic_partition p on p.id = b.partition_id
-     join waybill.topic t on t.id = p.topic_id
-    where t.name = any ($1::text[]))::int as "eventRecords",
   (select count(*) from orders.published_message)::int as published,
   (select count(*) from counted where effects = 0)::int as "missingEffects",
   (select coalesce(sum(effects - 1) filter (where effects > 1), 0) from counted)::int as "doubleEffects",
@@ -64,22 +93,17 @@ select
     where not exists (select from expected x where x.service = e.service and x.message_id = e.message_id))::int
     as "strayEffects",
   (select count(*) from ordered where log_offset <= before)::int as "outOfOrder",
-  (select count(*) from waybill.dead_letter where state = 'open')::int as "deadLetters",
-  (select count(*) from waybill.dead_letter where state = 'redriven')::int as redriven,
-  (select count(*) from waybill.delivery_mark where verdict = 3)::int as parked,
-  (select count(*) from waybill.saga)::int + (select count(*) from waybill.half_message)::int as "openSagas",
   (select coalesce(percentile_cont(0.5) within group (order by ms), 0) from latency)::float8 as "p50Ms",
   (select coalesce(percentile_cont(0.99) within group (order by ms), 0) from latency)::float8 as "p99Ms"`;
 
 /**
  * Compares steps that took effect with the outcomes: what must have happened for an outcome has happened once; of a
  * rejected order everything is undone; and one came after the other, by the clocks of the databases. $1: the steps of
- * payments.
+ * inventory and payments.
  */
 export const STEPS = `
 with step as (
     select saga_id, invoice_no, step, op, recorded_at from orders.step_effect
-    union all select saga_id, invoice_no, step, op, recorded_at from inventory.step_effect
     union all
     select saga_id, invoice_no, step, op, recorded_at
       from json_to_recordset($1::json)
@@ -135,8 +159,8 @@ select
   (select count(*) from ordered where recorded_at < before)::int as "stepsOutOfOrder"`;
 
 /**
- * Compares orders and returns with the ledger, $1: each outcome once, each charge and refund once and of the exact
- * amount.
+ * Compares orders and returns with the ledger, $1, and the parcels, $2: each outcome once, each charge and refund once
+ * and of the exact amount.
  */
 export const MONEY = `
 with document as (
@@ -171,7 +195,8 @@ with document as (
      where to_status in ('CONFIRMED', 'REJECTED') group by invoice_no
   ),
   parcel as (
-    select invoice_no, count(*) as parcels, count(dispatched_at) as dispatched from inventory.shipment group by invoice_no
+    select invoice_no, count(*) as parcels, count(dispatched_at) as dispatched
+      from json_to_recordset($2::json) as s (invoice_no text, dispatched_at timestamptz) group by invoice_no
   )
 select
   (select coalesce(sum(charged_pence), 0) from account where status is distinct from 'REJECTED')::float8
@@ -193,7 +218,10 @@ select
     where coalesce(p.parcels, 0) <> coalesce(d.charged, false)::int
        or coalesce(p.dispatched, 0) <> coalesce(d.charged, false)::int)::int as "wrongShipments"`;
 
-/** Compares levels with orders and returns: start minus sold plus returned. $1 is the codes that are not stocked. */
+/**
+ * Compares levels with orders and returns: start minus sold plus returned. $1 is the codes that are not stocked, $2 the
+ * levels, $3 the movements.
+ */
 export const STOCK = `
 with sold as (
     select l.sku, sum(l.quantity) as pieces
@@ -205,12 +233,16 @@ with sold as (
       from orders.return_line l join orders.return_note r using (invoice_no)
      where r.status = 'REFUNDED' group by l.sku
   ),
-  moved as (select sku, sum(quantity) as pieces from inventory.stock_movement group by sku),
+  stock as (select * from json_to_recordset($2::json) as s (sku text, starting_level bigint, level bigint)),
+  movement as (
+    select * from json_to_recordset($3::json) as m (sku text, quantity bigint, reason text, invoice_no text)
+  ),
+  moved as (select sku, sum(quantity) as pieces from movement group by sku),
   article as (
     select sku, s.starting_level, s.level,
            s.starting_level - coalesce(o.pieces, 0) + coalesce(r.pieces, 0) as due,
            s.starting_level + coalesce(m.pieces, 0) as moved
-      from inventory.stock s
+      from stock s
       full join (select * from sold where sku <> all ($1::text[])) o using (sku)
       full join (select * from returned where sku <> all ($1::text[])) r using (sku)
       left join moved m using (sku)
@@ -221,7 +253,7 @@ select
   (select coalesce(sum(pieces), 0) from returned)::float8 as returned,
   count(*) filter (where level is null or level is distinct from due or level is distinct from moved)::int as "wrongLevels",
   (select coalesce(sum(n - 1), 0)
-     from (select count(*) as n from inventory.stock_movement group by invoice_no, sku, reason) d)::int
+     from (select count(*) as n from movement group by invoice_no, sku, reason) d)::int
     as "doubleMovements"
 from article`;
 

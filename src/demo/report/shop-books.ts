@@ -1,15 +1,25 @@
 import pg from 'pg';
 import { SERVICE_CODES } from '../../contracts/articles.js';
+import { SERVICES } from '../../contracts/services.js';
 import { subscriptions } from '../../contracts/topics.js';
+import type { ShopDatabases } from '../../database/prepare-database.js';
 import type { GatewayMovement } from '../gateway/gateway-journal.js';
 import type { FileInvoice } from '../orders/order-file.js';
 import {
   DELIVERY,
+  EFFECTS,
+  HANDLED,
+  INVENTORY_STEPS,
   INVOICES,
   LEDGER,
+  LEVELS,
+  LOG,
   MONEY,
+  MOVEMENTS,
   PAYMENT_STEPS,
   PROGRESS,
+  SERVICE_STATE,
+  SHIPMENTS,
   STEPS,
   STOCK,
 } from './reconciliation-queries.js';
@@ -89,18 +99,37 @@ interface LedgerRow {
   readonly reference: string;
 }
 
-/** Reads the books of all services, in both databases, by the demo's own login. */
-export class ShopBooks {
-  private readonly main: pg.Pool;
-  private readonly ledger: pg.Pool;
+/** A service's own part of Waybill, as SERVICE_STATE reads it. */
+interface ServiceState {
+  readonly deadLetters: number;
+  readonly redriven: number;
+  readonly parked: number;
+  readonly sagas: number;
+  readonly halves: number;
+}
 
-  constructor(main: string, ledger: string) {
-    this.main = openPool(main);
-    this.ledger = openPool(ledger);
+/** Reads the books of all services, each in its database, by the demo's own login. */
+export class ShopBooks {
+  private readonly pools: Readonly<Record<keyof ShopDatabases, pg.Pool>>;
+
+  constructor({ orders, inventory, payments, bus }: ShopDatabases) {
+    this.pools = {
+      orders: openPool(orders),
+      inventory: openPool(inventory),
+      payments: openPool(payments),
+      bus: openPool(bus),
+    };
   }
 
   async progress(): Promise<Progress> {
-    return this.one<Progress>(PROGRESS, [subscriptions().map(({ topic }) => topic)]);
+    // Read first: what is published meanwhile is lag, and not more effects than events.
+    const { handled } = await this.one<{ handled: number }>('inventory', HANDLED);
+    const topics = subscriptions().map(({ topic }) => topic);
+    const { published, ...orders } = await this.one<Progress & { published: number }>('orders', PROGRESS, [
+      topics,
+    ]);
+    const { deadLetters, sagas } = await this.state();
+    return { ...orders, deadLetters, lag: sagas + published - handled };
   }
 
   /** @param gateway what the gateway reports that it has done; without it the comparison is skipped */
@@ -108,34 +137,72 @@ export class ShopBooks {
     invoices: readonly FileInvoice[],
     gateway?: readonly GatewayMovement[],
   ): Promise<Reconciliation> {
-    const ledger = (await this.ledger.query<LedgerRow>(LEDGER)).rows;
-    const paymentSteps = (await this.ledger.query<object>(PAYMENT_STEPS)).rows;
+    const ledger = await this.rows<LedgerRow>('payments', LEDGER);
     const all = subscriptions();
-    const subscribed = [all.map(({ topic }) => topic), all.map(({ service }) => service)];
-    const delivery = await this.one<Partial<Reconciliation>>(DELIVERY, subscribed);
-    const steps = await this.one<Partial<Reconciliation>>(STEPS, [JSON.stringify(paymentSteps)]);
-    const money = await this.one<Partial<Reconciliation>>(MONEY, [JSON.stringify(ledger)]);
-    const stock = await this.one<Partial<Reconciliation>>(STOCK, [SERVICE_CODES]);
-    const { rows } = await this.main.query<{ invoiceNo: string; totalPence: number }>(INVOICES);
+    const topics = all.map(({ topic }) => topic);
+    const { sagas, halves, ...state } = await this.state();
+    const log = await this.one<Partial<Reconciliation>>('bus', LOG, [topics]);
+    const delivery = await this.compared(DELIVERY, [
+      topics,
+      all.map(({ service }) => service),
+      JSON.stringify(await this.rows('inventory', EFFECTS)),
+    ]);
+    const taken = [
+      ...(await this.rows('inventory', INVENTORY_STEPS)),
+      ...(await this.rows('payments', PAYMENT_STEPS)),
+    ];
+    const steps = await this.compared(STEPS, [JSON.stringify(taken)]);
+    const shipments = await this.rows('inventory', SHIPMENTS);
+    const money = await this.compared(MONEY, [JSON.stringify(ledger), JSON.stringify(shipments)]);
+    const levels = await this.rows('inventory', LEVELS);
+    const movements = await this.rows('inventory', MOVEMENTS);
+    const stock = await this.compared(STOCK, [
+      SERVICE_CODES,
+      JSON.stringify(levels),
+      JSON.stringify(movements),
+    ]);
+    const rows = await this.rows<{ invoiceNo: string; totalPence: number }>('orders', INVOICES);
     const totals = new Map(rows.map(({ invoiceNo, totalPence }) => [invoiceNo, totalPence]));
     const missing = invoices.filter(({ invoiceNo, totalPence }) => totals.get(invoiceNo) !== totalPence);
     return {
+      ...state,
+      ...log,
       ...delivery,
       ...steps,
       ...money,
       ...stock,
+      openSagas: sagas + halves,
       gatewayDisagrees: gateway === undefined ? 0 : compare(ledger, gateway),
       missingInvoices: missing.length,
     } as Reconciliation;
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.main.end(), this.ledger.end()]);
+    await Promise.all(Object.values(this.pools).map((pool) => pool.end()));
   }
 
-  private async one<T>(query: string, parameters: unknown[]): Promise<T> {
-    const { rows } = await this.main.query(query, parameters);
+  /** The sums of all services. */
+  private async state(): Promise<ServiceState> {
+    const sum = { deadLetters: 0, redriven: 0, parked: 0, sagas: 0, halves: 0 };
+    for (const service of SERVICES) {
+      const state = await this.one<ServiceState>(service, SERVICE_STATE);
+      for (const name of Object.keys(sum) as (keyof ServiceState)[]) sum[name] += state[name];
+    }
+    return sum;
+  }
+
+  /** Compares what was read elsewhere with the orders. */
+  private compared(query: string, parameters: unknown[]): Promise<Partial<Reconciliation>> {
+    return this.one('orders', query, parameters);
+  }
+
+  private async one<T>(database: keyof ShopDatabases, query: string, parameters: unknown[] = []): Promise<T> {
+    const { rows } = await this.pools[database].query(query, parameters);
     return rows[0] as T;
+  }
+
+  private async rows<T extends object>(database: keyof ShopDatabases, query: string): Promise<T[]> {
+    return (await this.pools[database].query<T>(query)).rows;
   }
 }
 
