@@ -178,7 +178,7 @@ describe('the module', () => {
     try {
       const module = await compile(
         WaybillModule.forRoot({
-          ...options({ database: { connectionString: created.connectionString } }),
+          database: { connectionString: created.connectionString },
           bus: { connectionString: fixture.url },
         }),
       );
