@@ -41,7 +41,6 @@ export const IS_KEPT = [
   'half_message_decided.prepared_at',
   'idempotent_message.keep_until',
   'idempotent_message.received_at',
-  'inbox.received_at',
   'log_batch.appended_at',
   'log_bucket.opened_at',
   'migration.applied_at',
