@@ -16,6 +16,7 @@ export const laneMachine: Machine = {
     'no-fence': 'every owner passes the fence',
     'fence-without-lock': 'the fence tests the owner, and does not lock its row',
     'reclaim-ignores-locks': 'an epoch is raised while a delivery of the old one commits',
+    'take-ignores-grants': "a member takes a partition by a grant that is older than its owner's",
   },
   build(world, bug) {
     const server = new ModelServer(world);
@@ -94,6 +95,6 @@ class Group {
     world.note(() => `FAULT: ${kind}: ${member.memberId}`);
     if (kind === 'crash') member.process.crash();
     else if (kind === 'stop') member.process.stoppedUntilMs = world.nowMs + 2 * LEASE_MS;
-    else if (this.model.ownerNow.ownerId !== member.memberId) this.model.promise(member.memberId);
+    else if (this.model.grantNow.ownerId !== member.memberId) this.model.promise(member.memberId);
   }
 }
