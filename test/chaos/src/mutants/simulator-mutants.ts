@@ -221,11 +221,6 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
     find: 'complete ? span.window.upTo : lastId',
     replace: 'span.window.upTo',
   },
-  'take-by-an-old-grant': ofModel(
-    'membership',
-    'take-ignores-grants',
-    'a member takes a partition by an old grant',
-  ),
   'passes-unnumbered': ofModel('relay', 'no-numbers', 'the log takes whatever pass comes'),
   'empty-unanswered-passes': ofModel(
     'relay',

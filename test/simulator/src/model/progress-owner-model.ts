@@ -17,10 +17,6 @@ export interface Taking {
   readonly to: string;
 }
 
-/** Bugs that the model knows. */
-export type ProgressOwnerBug =
-  'no-fence' | 'fence-without-lock' | 'reclaim-ignores-locks' | 'take-ignores-grants';
-
 /**
  * A model of the owners of partitions in a service's database: ports of libs/consumer/sql/progress (take-progress, retake-progress,
  * read-owner-epochs, reclaim-progress, fence) and of the functions that they call in
@@ -69,8 +65,7 @@ export class ProgressOwnerModel {
       await this.#lock(transaction, partitionId);
       const grantEpoch = grants[at] as number;
       const known = this.#row(transaction, partitionId);
-      if (known !== undefined && known.row.grantEpoch >= grantEpoch && this.bug !== 'take-ignores-grants')
-        continue;
+      if (known !== undefined && known.row.grantEpoch >= grantEpoch) continue;
       taken.push(this.#raise(transaction, partitionId, known, { grantEpoch, memberId }));
     }
     return taken;

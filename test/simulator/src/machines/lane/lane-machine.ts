@@ -16,7 +16,6 @@ export const laneMachine: Machine = {
     'no-fence': 'every owner passes the fence',
     'fence-without-lock': 'the fence tests the owner, and does not lock its row',
     'reclaim-ignores-locks': 'an epoch is raised while a delivery of the old one commits',
-    'take-ignores-grants': "a member takes a partition by a grant that is older than its owner's",
   },
   build(world, bug) {
     const server = new ModelServer(world);

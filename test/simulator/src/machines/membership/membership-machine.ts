@@ -21,7 +21,6 @@ export const membershipMachine: Machine = {
   bugs: {
     'no-group-lock': 'two members rebalance at the same time',
     'assign-takes': 'a rebalance takes partitions from living owners',
-    'take-ignores-grants': "a member takes a partition by a grant that is older than its owner's",
     'fence-without-lock': 'the fence tests the owner, and does not lock its row',
   },
   build(world, bug) {
