@@ -80,11 +80,15 @@ const CASES: readonly (readonly [state: string, code: string, work: () => Promis
   ['57014', 'DATABASE_UNAVAILABLE', () => run(`set statement_timeout to '20ms'`, 'select pg_sleep(5)')],
   ['23505', 'DATABASE_REFUSED', () => one.query('insert into business values (1, 1)')],
   ['WB001', 'TOPIC_UNKNOWN', () => one.query(`select waybill.publish('nowhere', 'k', '{}')`)],
-  ['WB003', 'FENCED', () => one.query(`select waybill.fence(1, 1, gen_random_uuid(), 1)`)],
+  ['WB003', 'FENCED', () => one.query(`select waybill.fence(1, 1, 1)`)],
   [
     'WB004',
     'FENCED',
-    () => one.query(`select waybill.relay_advance(-5, pg_current_snapshot(), null, null, null)`),
+    () =>
+      one.query(
+        `select waybill.relay_intend(-5, gen_random_uuid(), gen_random_uuid(), s, s, 0, 0, 0, 0, '{}', 0)
+           from pg_current_snapshot() s`,
+      ),
   ],
   ['WB006', 'MESSAGE_INVALID', () => one.query(`select waybill.known_topic('orders', 99)`)],
   [
@@ -93,7 +97,7 @@ const CASES: readonly (readonly [state: string, code: string, work: () => Promis
     () =>
       run(
         'begin',
-        'update waybill.relay_cursor set system_identifier = 1',
+        'update waybill.relay_intent set system_identifier = 1',
         'select waybill.relay_begin(10, 1000)',
       ),
   ],

@@ -10,18 +10,18 @@ import { RoleBus } from '../support/role-bus.js';
 
 let bus: RoleBus;
 let url: string;
-let participantUrl: string;
+let ownUrl: string;
 beforeAll(async () => {
   bus = await RoleBus.create();
   url = await bus.database('grants');
-  participantUrl = await bus.database('grants_own', true);
+  ownUrl = await bus.database('grants_own', 'service');
   await bus
     .as('owner', url)
     .pool.query(`select waybill_bus.topic_create('orders', 1, 604800000, 'unblock', 'drop')`);
   await bus.grant('service', url, { roles: ['service'] });
   await bus.grant('api', url, { roles: ['publisher'] });
   await bus.grant('guest', url, { roles: ['service'], part: 'bus' });
-  await bus.grant('guest', participantUrl, { roles: ['participant'] });
+  await bus.grant('guest', ownUrl, { roles: ['service'], part: 'service' });
 });
 afterAll(() => bus.close());
 
@@ -91,7 +91,7 @@ test.each(['shop', null])('a process that only publishes, of group %j', async (g
   expect(await complaints({ group, database, relay: false, consumer: false })).toEqual([]);
 });
 
-test.each([true, false])('a service whose log is in another database, consumer: %j', async (consumer) => {
-  const options = { database: as('guest', participantUrl), bus: as('guest', url) };
-  expect(await complaints({ ...options, relay: false, consumer })).toEqual([]);
+test.each(SWITCHES)('a service whose log is in another database: %j', async (switches) => {
+  const options = { group: 'stock', database: as('guest', ownUrl), bus: as('guest', url) };
+  expect(await complaints({ ...options, ...switches })).toEqual([]);
 });

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { PgDatabase } from '@waybill/kernel';
-import { applyGrants, type GrantOptions, migrate } from '@waybill/schema';
+import { applyGrants, type GrantOptions, migrate, type SchemaPart } from '@waybill/schema';
 import { createDatabase, type TestDatabase, testServerUrl } from '@waybill/testing';
 import pg from 'pg';
 
@@ -25,13 +25,13 @@ export class RoleBus {
     return bus;
   }
 
-  /** A migrated database that belongs to the owner. */
-  async database(prefix: string, participant = false): Promise<string> {
+  /** A migrated database that belongs to the owner: of a service, of a bus, or of both. */
+  async database(prefix: string, part?: SchemaPart): Promise<string> {
     const created = await createDatabase({ connectionString: testServerUrl() }, prefix);
     this.#databases.push(created);
     await this.#server.query(`alter database ${created.name} owner to ${this.name('owner')}`);
     const url = this.urlOf('owner', created.connectionString);
-    await migrate({ connectionString: url, participant });
+    await migrate({ connectionString: url, ...(part !== undefined && { part }) });
     return url;
   }
 

@@ -9,12 +9,9 @@ import { measureRedisGuard } from './redis-guard.js';
 /** Results of `npm run bench -- guards`. */
 export interface GuardFigures {
   /**
-   * Rate of handlers in the log's database, whose mark commits with their effect under the fence, relative to the rate
-   * without.
+   * Rate of handlers whose mark commits with their effect under the fence, relative to the rate without.
    */
   readonly fenceRatio: number;
-  /** Rate of handlers in another database, with an inbox row, relative to the rate without. */
-  readonly inboxRatio: number;
   /** Effects per second under leases in Redis. */
   readonly redisGuardPerSecond: number;
   /** Half messages prepared and committed per second. */
@@ -42,18 +39,13 @@ export async function benchGuards(report: Report): Promise<GuardFigures> {
     }
   };
   try {
-    const same = await onTwo((url) => measureHandling(url, url, report));
-    const other = await onTwo((busUrl, handlerUrl) => measureHandling(busUrl, handlerUrl, report));
-    report(
-      `message-id guard: ${rounded(same.messageId, 3)} of the rate without any in the same database, ` +
-        `${rounded(other.messageId, 3)} in another`,
-    );
+    const handling = await onTwo((url) => measureHandling(url, report));
+    report(`message-id guard: ${rounded(handling.messageId, 3)} of the rate without any`);
     const redisGuardPerSecond = await measureRedisGuard(redis.url, report);
     const halfPerSecond = await onTwo((url) => measureHalves(url, report));
     const openHalfRatio = await onTwo((many, few) => measureOpenHalves(many, few, report));
     return {
-      fenceRatio: rounded(same.guarded, 3),
-      inboxRatio: rounded(other.guarded, 3),
+      fenceRatio: rounded(handling.guarded, 3),
       redisGuardPerSecond: Math.round(redisGuardPerSecond),
       halfPerSecond: Math.round(halfPerSecond),
       openHalfRatio: rounded(openHalfRatio, 3),

@@ -18,16 +18,14 @@ const ROUNDS = 3;
 /** How to handle a backlog. */
 type Way = 'none' | 'guarded' | 'message-id';
 
-/** The databases of the log and of the handlers' rows. */
 interface Bench {
-  readonly bus: PgDatabase;
-  readonly handlers: PgDatabase;
+  readonly database: PgDatabase;
   readonly log: LogEngine;
 }
 
 /** Rates of handling with a guard, each relative to the rate without; the medians over the rounds. */
 export interface HandlingRatios {
-  /** By entry: the mark and the fence in the handler's database, the inbox row in another. */
+  /** By entry: the mark and the fence. */
   readonly guarded: number;
   readonly messageId: number;
 }
@@ -37,20 +35,12 @@ export interface HandlingRatios {
  * without any guard (the same consumer and the same transactions, but without a record in them that a message is done:
  * the position is stored now and then in a separate transaction, so that a crash repeats later messages), guarded by
  * the entry as always, and with the message-id guard in addition. The three take turns.
- *
- * @param handlerUrl the database to which handlers write; the log's own, or another one
  */
-export async function measureHandling(
-  busUrl: string,
-  handlerUrl: string,
-  report: Report,
-): Promise<HandlingRatios> {
-  const bus = new PgDatabase({ connectionString: busUrl });
-  const handlers = new PgDatabase({ connectionString: handlerUrl, connectionsMax: CONCURRENCY + 2 });
-  const bench = { bus, handlers, log: new PostgresLogEngine(bus) };
-  const name = busUrl === handlerUrl ? 'the same database' : 'another database';
+export async function measureHandling(url: string, report: Report): Promise<HandlingRatios> {
+  const database = new PgDatabase({ connectionString: url });
+  const bench = { database, log: new PostgresLogEngine(database) };
   try {
-    await handlers.pool.query('create table handled (topic text, n integer)');
+    await database.pool.query('create table handled (topic text, n integer)');
     const ratios: Record<Exclude<Way, 'none'>, number[]> = { guarded: [], 'message-id': [] };
     const ways: readonly Way[] = ['none', 'guarded', 'message-id'];
     for (const way of ways) await handledPerSecond(bench, `warm-up-${way}`, way);
@@ -62,16 +52,16 @@ export async function measureHandling(
       ratios.guarded.push((rates.get('guarded') ?? Number.NaN) / none);
       ratios['message-id'].push((rates.get('message-id') ?? Number.NaN) / none);
       const rounded = ways.map((way) => `${way} ${Math.round(rates.get(way) ?? 0)}/s`);
-      report(`handling in ${name}: ${rounded.join(', ')}`);
+      report(`handling: ${rounded.join(', ')}`);
     }
     return { guarded: median(ratios.guarded), messageId: median(ratios['message-id']) };
   } finally {
-    await Promise.all([handlers.close(), bus.close()]);
+    await database.close();
   }
 }
 
 async function handledPerSecond(bench: Bench, topic: string, way: Way): Promise<number> {
-  const { bus, handlers, log } = bench;
+  const { database, log } = bench;
   await log.topics.create(topic, { partitions: 4 });
   await publishBacklog(bench, topic);
   const guard = new MessageIdGuard({ join: (tx) => joinTransaction(tx, 'waybill', true).session });
@@ -93,10 +83,10 @@ async function handledPerSecond(bench: Bench, topic: string, way: Way): Promise<
     if (done === OPENING) started = performance.now();
     if (done === MESSAGES) end();
   });
-  const guarding = new PgTransactionRunner(handlers);
-  const transactions = way === 'none' ? unguarded(guarding, bus) : guarding;
+  const guarding = new PgTransactionRunner(database);
+  const transactions = way === 'none' ? unguarded(guarding) : guarding;
   const consumer = new Consumer(
-    { group: topic, subscriptions: [subscription], database: bus, transactions, log },
+    { group: topic, subscriptions: [subscription], database, transactions, log },
     { maxConcurrency: CONCURRENCY },
   );
   await consumer.start();
@@ -104,7 +94,7 @@ async function handledPerSecond(bench: Bench, topic: string, way: Way): Promise<
   const perSecond = ((MESSAGES - OPENING) / (performance.now() - started)) * 1_000;
   // The last commits are part of the time.
   await consumer.stop();
-  const { rows } = await handlers.pool.query<{ count: number }>(
+  const { rows } = await database.pool.query<{ count: number }>(
     'select count(*)::int as count from handled where topic = $1',
     [topic],
   );
@@ -113,23 +103,22 @@ async function handledPerSecond(bench: Bench, topic: string, way: Way): Promise<
 }
 
 /** Omits the record that a message is done, in and outside the handler's transaction. */
-function unguarded(runner: PgTransactionRunner, bus: PgDatabase): TransactionRunner {
+function unguarded(runner: PgTransactionRunner): TransactionRunner {
   return {
     kind: runner.kind,
-    // This makes the consumer treat the handlers' database as the log's: it writes no inbox rows.
-    session: bus.session,
+    session: runner.session,
     run: ({ work, timeoutMs }) => runner.run({ work, timeoutMs }),
   };
 }
 
-async function publishBacklog({ bus, log }: Bench, topic: string): Promise<void> {
+async function publishBacklog({ database, log }: Bench, topic: string): Promise<void> {
   const outbox = new Outbox();
   const messages = Array.from({ length: MESSAGES }, (_, n) => ({
     topic,
     key: `key-${n % KEYS}`,
     payload: { n },
   }));
-  await bus.transaction((connection) => outbox.publishMany(connection, messages));
-  const relay = new Relay({ database: bus, log, bell: new Bell() });
+  await database.transaction((connection) => outbox.publishMany(connection, messages));
+  const relay = new Relay({ database, log, bell: new Bell() });
   while ((await relay.runOnce()) === 'again');
 }

@@ -26,7 +26,6 @@ export {
 export { ExternalEffects, type ExternalEffectsOptions } from './effect/external-effect.js';
 export { GuardRetention, type GuardRetentionOptions } from './guard-retention.js';
 export { fallbackLeaseStore } from './lease/fallback-lease-store.js';
-export { type InboxEntry, Inbox } from './inbox/inbox.js';
 export {
   MessageIdGuard,
   type MessageIdGuardOptions,

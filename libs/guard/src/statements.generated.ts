@@ -122,12 +122,6 @@ export const emptyEffectSlot = statement<[slot: number, retentionMs: number], { 
 export const emptyGuardSlot = statement<[slot: number], { emptied: boolean }>('empty-guard-slot', `select :schema.guard_empty_slot($1) as emptied`);
 
 /**
- * Empties a slot of the inbox's ring, if every bucket in it has left the log.
- * Locks: that slot, for at most 50 ms of waiting
- */
-export const emptyInboxSlot = statement<[slot: number, oldestBucketSeq: number], { emptied: boolean }>('empty-inbox-slot', `select :schema.inbox_empty_slot($1, $2) as emptied`);
-
-/**
  * Empties a slot of the message-id guard's ring, if every row in it has expired.
  * Locks: that slot, for at most 50 ms of waiting
  */
@@ -168,17 +162,6 @@ export const forgetEndedLeases = statement<[most: number], Record<never, never>>
  * Index: external_effect_key, external_effect_outcome_key
  */
 export const goOnWithEffect = statement<[key: string, fence: string, leaseMs: number], { fence: string | null }>('go-on-with-effect', `select :schema.effect_go_on($1, $2::text::bigint, $3)::text as fence`);
-
-/**
- * Enters a log entry in the inbox; returns no row if it was already there. A concurrent transaction with the
- * same entry makes this one wait until that ends.
- * Locks: the new entry, until the transaction ends
- * Index: inbox_entry
- */
-export const insertInboxEntry = statement<[slot: number, bucketSeq: number, consumer: string, logIdentity: string, topic: string, partition: number, offset: number], { taken: boolean }>('insert-inbox-entry', `insert into :schema.inbox (slot, bucket_seq, consumer, log_identity, topic, partition_number, log_offset)
-values ($1::smallint, $2::bigint, $3::text, $4::text, $5::text, $6::integer, $7::bigint)
-on conflict do nothing
-returning true as taken`);
 
 /**
  * Stores the result of a message that the same transaction has entered, for keepMs milliseconds.

@@ -3,7 +3,14 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { PgDatabase } from '@waybill/kernel';
 import { type TestDatabase, testDatabase } from '@waybill/testing';
 import pg from 'pg';
-import { assertMigrated, migrate, migrationSql, MIGRATIONS, migrationStatus } from '../src/index.js';
+import {
+  assertMigrated,
+  BUS_MIGRATIONS,
+  migrate,
+  migrationSql,
+  migrationStatus,
+  SERVICE_MIGRATIONS,
+} from '../src/index.js';
 import { describeSchema } from './describe-schema.js';
 
 const SNAPSHOT = new URL('../schema-snapshot.txt', import.meta.url);
@@ -21,11 +28,16 @@ describe('the migrator', () => {
     await database.drop();
   });
 
-  const names = MIGRATIONS.map(({ name }) => name);
+  const ofService = SERVICE_MIGRATIONS.map(({ name }) => `service/${name}`);
+  const ofBus = BUS_MIGRATIONS.map(({ name }) => `bus/${name}`);
+  const names = [...ofService, ...ofBus];
+  /** Both parts. */
+  const describeBoth = async (schema: string): Promise<string> =>
+    (await describeSchema(client, schema)) + (await describeSchema(client, `${schema}_bus`));
 
   test('creates the schema committed as schema-snapshot.txt', async () => {
     await migrate(database);
-    const described = await describeSchema(client, 'waybill');
+    const described = await describeBoth('waybill');
     // After a new migration: WAYBILL_WRITE_SNAPSHOT=1 npm test -- libs/schema, and review the difference.
     if (process.env['WAYBILL_WRITE_SNAPSHOT'] === '1') writeFileSync(SNAPSHOT, described);
     expect(described).toBe(readFileSync(SNAPSHOT, 'utf8'));
@@ -33,7 +45,7 @@ describe('the migrator', () => {
 
   test('applies each migration once, even if four processes migrate at the same time', async () => {
     const applied = await Promise.all([1, 2, 3, 4].map(() => migrate(database)));
-    expect(applied.flat().toSorted()).toEqual(names);
+    expect(applied.flat().toSorted()).toEqual(names.toSorted());
     expect(await migrate(database)).toEqual([]);
     expect((await migrationStatus(database)).every(({ appliedAt }) => appliedAt !== null)).toBe(true);
   });
@@ -44,10 +56,11 @@ describe('the migrator', () => {
     await client.query(migrationSql('by_hand'));
     expect(await migrate({ ...database, schema: 'by_hand' })).toEqual([]);
     for (const schema of ['billing', 'by_hand']) {
-      const described = (await describeSchema(client, schema)).replaceAll(schema, 'waybill');
+      const described = (await describeBoth(schema)).replaceAll(schema, 'waybill');
       expect(described).toBe(readFileSync(SNAPSHOT, 'utf8'));
       await client.query(
-        `insert into ${schema}.topic (name, partition_count, retention_ms) values ('t', 1, 1000)`,
+        `insert into ${schema}.topic (id, name, partition_count, retention_ms, on_dead_letter, on_expired)
+         values (1, 't', 1, 1000, 'unblock', 'dead-letter')`,
       );
       await client.query(`select ${schema}.publish('t', 'k', '{"n": 1}')`);
       const { rows } = await client.query(`select * from ${schema}.relay_begin(10, 1000)`);
@@ -66,24 +79,26 @@ describe('the migrator', () => {
   test('reports what is missing, changed, or too new', async () => {
     const own = new PgDatabase(database);
     try {
-      await expect(assertMigrated(own.session)).rejects.toMatchObject({ code: 'MIGRATION_REQUIRED' });
+      await expect(assertMigrated(own.session, 'service')).rejects.toMatchObject({
+        code: 'MIGRATION_REQUIRED',
+      });
       await migrate(database);
-      await assertMigrated(own.session);
+      await assertMigrated(own.session, 'service');
       await client.query(
         `insert into waybill.migration (number, name, checksum, breaking) values (900, 'additive', 'x', false)`,
       );
-      await assertMigrated(own.session);
+      await assertMigrated(own.session, 'service');
       expect(await migrate(database)).toEqual([]);
       await client.query(
         `insert into waybill.migration (number, name, checksum, breaking) values (901, 'later', 'x', true)`,
       );
-      await expect(assertMigrated(own.session)).rejects.toMatchObject({ code: 'SCHEMA_TOO_NEW' });
+      await expect(assertMigrated(own.session, 'service')).rejects.toMatchObject({ code: 'SCHEMA_TOO_NEW' });
       await client.query('delete from waybill.migration where number >= 900');
       await client.query(`update waybill.migration set checksum = 'other' where number = 2`);
       await expect(migrate(database)).rejects.toMatchObject({ code: 'MIGRATION_CHANGED' });
       await client.query('delete from waybill.migration where number >= 2');
-      await expect(assertMigrated(own.session)).rejects.toThrow(
-        `at migration 1; this release needs ${MIGRATIONS.length}`,
+      await expect(assertMigrated(own.session, 'service')).rejects.toThrow(
+        `at migration 1; this release needs ${SERVICE_MIGRATIONS.length}`,
       );
     } finally {
       await own.close();
@@ -107,48 +122,49 @@ describe('the migrator', () => {
     expect(await migrate({ ...database, schema: 'by_hand' })).toEqual([]);
     const own = new PgDatabase({ connectionString: url.toString() });
     try {
-      await expect(assertMigrated(own.session)).rejects.toMatchObject(refusal);
+      await expect(assertMigrated(own.session, 'service')).rejects.toMatchObject(refusal);
     } finally {
       await own.close();
     }
   });
 
-  test('gives a participant no outbox, and the rest on request', async () => {
+  test('gives a service no log, a bus no outbox, and the other part on request', async () => {
     const own = new PgDatabase(database);
-    const areThere = [false, false, false, true, true, true, true];
-    const tables = async (): Promise<(string | null)[]> => {
-      const { rows } = await client.query<{ table: string | null }>(
-        `select to_regclass('waybill.' || t)::text as table
-           from unnest(array['outbox', 'relay_cursor', 'timer', 'inbox', 'barrier', 'idempotent_message', 'saga_lock']) t`,
+    const areThere = async (): Promise<boolean[]> => {
+      const { rows } = await client.query<{ exists: boolean }>(
+        `select to_regclass(t) is not null as exists
+           from unnest(array['waybill.outbox', 'waybill.progress_owner', 'waybill_bus.log_batch']) t`,
       );
-      return rows.map(({ table }) => table);
+      return rows.map(({ exists }) => exists);
     };
-    const participant = { ...database, participant: true };
+    const service = { ...database, part: 'service' } as const;
+    const bus = { ...database, part: 'bus' } as const;
     try {
-      const applied = await migrate(participant);
-      expect(applied).not.toContain('0002-outbox');
-      expect((await tables()).map((table) => table !== null)).toEqual(areThere);
-      await assertMigrated(own.session, 'participant');
-      expect((await migrationStatus(participant)).every(({ appliedAt }) => appliedAt !== null)).toBe(true);
-      await expect(assertMigrated(own.session)).rejects.toMatchObject({ code: 'MIGRATION_REQUIRED' });
-      expect(await migrate(participant)).toEqual([]);
-      expect([...applied, ...(await migrate(database))].toSorted()).toEqual(names);
-      expect(await tables()).not.toContain(null);
-      await client.query('drop schema waybill cascade');
-      await client.query(migrationSql('waybill', 'participant'));
-      await assertMigrated(own.session, 'participant');
+      expect(await migrate(service)).toEqual(ofService);
+      expect(await areThere()).toEqual([true, true, false]);
+      await assertMigrated(own.session, 'service');
+      await expect(assertMigrated(own.session, 'bus')).rejects.toMatchObject({ code: 'MIGRATION_REQUIRED' });
+      expect((await migrationStatus(service)).every(({ appliedAt }) => appliedAt !== null)).toBe(true);
+      expect(await migrate(database)).toEqual(ofBus);
+      await client.query('drop schema waybill, waybill_bus cascade');
+      expect(await migrate(bus)).toEqual(ofBus);
+      expect(await areThere()).toEqual([false, false, true]);
+      await assertMigrated(own.session, 'bus');
+      await client.query('drop schema waybill_bus cascade');
+      await client.query(migrationSql('waybill', 'bus'));
+      await assertMigrated(own.session, 'bus');
     } finally {
       await own.close();
     }
   });
 
   test('leaves no trace of a failed migration', async () => {
-    await client.query('create schema waybill; create table waybill.consumer_group (x int)');
+    await client.query('create schema waybill; create table waybill.outbox (id int)');
     await expect(migrate(database)).rejects.toThrow(/already exists/);
     const status = await migrationStatus(database);
-    expect(status.map(({ appliedAt }) => appliedAt !== null)).toEqual(names.map((_, index) => index < 2));
-    await client.query('drop table waybill.consumer_group');
-    expect(await migrate(database)).toEqual(names.slice(2));
+    expect(status.map(({ appliedAt }) => appliedAt !== null)).toEqual(names.map((_, index) => index < 3));
+    await client.query('drop table waybill.outbox');
+    expect(await migrate(database)).toEqual(names.slice(3));
   });
 
   test('reports a database that cannot be reached', async () => {

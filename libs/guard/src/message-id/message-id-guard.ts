@@ -54,7 +54,7 @@ export interface OnceOptions {
    * not by the time in its id, so that one that was delayed, or comes from a dead letter, does not count as old.
    */
   readonly receivedAt?: Date;
-  /** Default: that of the inbox. */
+  /** Default: that of the guard. */
   readonly onConflict?: 'wait' | 'refuse';
   /** The subject whose data the result contains: it is encrypted with that subject's key. Used only with a cipher. */
   readonly subject?: string | null;

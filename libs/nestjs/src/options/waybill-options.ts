@@ -40,7 +40,7 @@ export type WaybillDatabaseOptions = DatabaseAddress & {
 
 /** Options of {@link WaybillModule}. */
 export interface WaybillModuleOptions extends AmbientOptions {
-  /** The database with the service's own rows, its outbox and its inbox. */
+  /** The service's database: its own rows, its outbox, its progress. */
   readonly database: WaybillDatabaseOptions;
   /** The database with the log. Default: `database`. */
   readonly bus?: WaybillDatabaseOptions;

@@ -88,7 +88,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
     what: 'a lane whose connection was lost goes on in its old epoch',
     simulator: 'lane',
     at: { file: 'consumer/dist/lane/owned-partitions.js' },
-    find: 'partitions.filter((partition) => partition.written)',
+    find: 'partitions.filter((partition) => partition.ownership !== undefined && partition.written)',
     replace: '[]',
   },
   'alone-in-company': {
@@ -217,10 +217,16 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   'window-over-a-full-pass': {
     what: 'a window counts as moved although the pass was full before its end',
     simulator: 'relay',
-    at: { file: 'outbox/dist/relay/relay.js' },
+    at: { file: 'outbox/dist/relay/pass.js' },
     find: 'complete ? span.window.upTo : lastId',
     replace: 'span.window.upTo',
   },
+  'passes-unnumbered': ofModel('relay', 'no-numbers', 'the log takes whatever pass comes'),
+  'empty-unanswered-passes': ofModel(
+    'relay',
+    'empty-unanswered',
+    'a slot of the outbox is emptied before the log has answered',
+  ),
   'two-relays': ofModel('relay', 'no-relay-lock', 'two relays work at the same time'),
   'empty-a-slot-early': ofModel(
     'relay',

@@ -59,7 +59,8 @@ export class ModelConnection {
 
   /** COPY … TO STDOUT. */
   async copyOut(text: string, onRow: (row: Buffer) => void): Promise<void> {
-    const request = { statements: [], begin: false, commit: false, name: 'copy' };
+    const isAlone = this.#open === undefined;
+    const request = { statements: [], begin: isAlone, commit: isAlone, name: 'copy' };
     const rows = await this.#roundTrip(request, (transaction) => this.server.copy(transaction, text));
     for (const row of rows) onRow(row);
   }

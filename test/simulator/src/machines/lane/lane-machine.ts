@@ -94,6 +94,6 @@ class Group {
     world.note(() => `FAULT: ${kind}: ${member.memberId}`);
     if (kind === 'crash') member.process.crash();
     else if (kind === 'stop') member.process.stoppedUntilMs = world.nowMs + 2 * LEASE_MS;
-    else if (this.model.ownerNow.ownerId !== member.memberId) this.model.promise(member.memberId);
+    else if (this.model.grantNow.ownerId !== member.memberId) this.model.promise(member.memberId);
   }
 }

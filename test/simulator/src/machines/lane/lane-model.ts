@@ -1,7 +1,8 @@
 import { statement } from '@waybill/kernel/internal';
-import { type ModelServer, SqlError } from '../../model/model-server.js';
+import { type ModelServer } from '../../model/model-server.js';
 import { Table, type Version } from '../../model/table.js';
 import type { Transaction } from '../../model/transaction.js';
+import { ProgressOwnerModel } from '../../model/progress-owner-model.js';
 import { ParkedModel } from './parked-model.js';
 
 /** The one partition of the machine, and its group. */
@@ -9,10 +10,12 @@ export const PARTITION_ID = 1;
 export const GROUP_ID = 1;
 export const LEASE_MS = 1_000;
 
-/** The owner of the partition. */
-export interface OwnerRow {
+/** To whom the log grants the partition. */
+export interface GrantRow {
   readonly ownerId: string | null;
   readonly epoch: number;
+  /** The highest owner epoch that was reported. */
+  readonly takenEpoch: number;
   readonly targetId: string | null;
 }
 
@@ -30,13 +33,14 @@ interface PositionRow {
 }
 
 /** Statements of the model's membership, and the effect of the handlers. */
-export const heartbeat = statement<[memberId: string], OwnerRow & { isFree: boolean }>('lane-heartbeat', '');
+export const heartbeat = statement<[memberId: string], GrantRow & { isFree: boolean }>('lane-heartbeat', '');
 export const claim = statement<[memberId: string], never>('lane-claim', '');
 export const release = statement<[memberId: string], never>('lane-release', '');
-export const reclaim = statement<[memberId: string, epoch: number], { epoch: number | null }>(
-  'lane-reclaim',
-  '',
-);
+export const holds = statement<[memberId: string, epoch: number], never>('lane-holds', '');
+export const reportTaken = statement<
+  [memberId: string, epoch: number, ownerEpoch: number],
+  { takenBefore: number }
+>('lane-report-taken', '');
 export const effect = statement<[offset: number, memberId: string, epoch: number], never>('lane-effect', '');
 
 /** The verdict `dropped` of a mark. */
@@ -44,12 +48,14 @@ const DROPPED = 5;
 
 /**
  * A model of what a lane stores: ports of libs/consumer/sql/progress (advance, fence, insert-marks, read-positions, read-marks,
- * charge-crash, clear-charges, read-charges) and reclaim-partitions of libs/log, with the functions that they call in
- * libs/schema/migrations/0003-consumer.sql, of libs/consumer/sql (see {@link ParkedModel}), and of insert-dead-letter.
- * Membership is reduced to one partition: a lease, a claim of what no member owns, a release.
+ * charge-crash, clear-charges, read-charges) with the functions that they call in
+ * libs/schema/migrations/service/0006-progress.sql, of libs/consumer/sql (see {@link ParkedModel}), and of insert-dead-letter.
+ * The owners in the service's database are a {@link ProgressOwnerModel}. Membership, which the log has, is reduced to one
+ * partition: a lease, a claim of what no member is granted, a release.
  */
 export class LaneModel {
-  readonly owner = new Table<OwnerRow>();
+  readonly grant = new Table<GrantRow>();
+  readonly owners: ProgressOwnerModel;
   readonly members = new Table<{ readonly memberId: string; readonly leaseUntilMs: number }>();
   readonly positions = new Table<PositionRow>();
   readonly marks = new Table<{ readonly offset: number; readonly verdict: number }>();
@@ -61,27 +67,23 @@ export class LaneModel {
 
   constructor(
     private readonly server: ModelServer,
-    private readonly bug: string | undefined,
+    bug: string | undefined,
   ) {
     this.parked = new ParkedModel(server);
+    this.owners = new ProgressOwnerModel(server, bug);
     const setup = server.begin('setup');
     server.xidOf(setup);
-    this.owner.insert(setup, { ownerId: null, epoch: 1, targetId: null });
+    this.grant.insert(setup, { ownerId: null, epoch: 1, takenEpoch: 0, targetId: null });
     server.commit(setup);
     server.define({
       'lane-heartbeat': this.#heartbeat.bind(this),
       'lane-claim': this.#claim.bind(this),
       'lane-release': this.#release.bind(this),
-      'lane-reclaim': this.#reclaim.bind(this),
+      'lane-holds': (transaction: Transaction, memberId: string, epoch: number) =>
+        this.#isGranted(transaction, memberId, epoch) ? [{}] : [],
+      'lane-report-taken': this.#reportTaken.bind(this),
       'lane-effect': this.#effect.bind(this),
       advance: this.#advance.bind(this),
-      fence: (
-        transaction: Transaction,
-        _group: number,
-        _partition: number,
-        memberId: string,
-        epoch: number,
-      ) => this.#fence(transaction, memberId, epoch),
       'insert-marks': this.#mark.bind(this),
       'charge-crash': this.#charge.bind(this),
       'clear-charges': this.#clearCharges.bind(this),
@@ -93,9 +95,9 @@ export class LaneModel {
     });
   }
 
-  /** The row that is committed now. */
-  get ownerNow(): OwnerRow {
-    return this.owner.committed[0] as OwnerRow;
+  /** What is committed of the grant. */
+  get grantNow(): GrantRow {
+    return this.grant.committed[0] as GrantRow;
   }
 
   /** The newest position, as a new owner reads it; undefined if none is stored. */
@@ -106,16 +108,21 @@ export class LaneModel {
   /** Promises the partition to another member: the owner drains and releases it. */
   promise(targetId: string): void {
     const transaction = this.server.begin('rebalance');
-    const row = this.owner.seen(this.server.snapshot(), transaction)[0];
-    if (row !== undefined && this.server.locks.tryTake('owner', transaction, 'exclusive')) {
+    const row = this.grant.seen(this.server.snapshot(), transaction)[0];
+    if (row !== undefined && this.server.locks.tryTake('grant', transaction, 'exclusive')) {
       this.server.xidOf(transaction);
-      this.owner.replace(transaction, row, { targetId });
+      this.grant.replace(transaction, row, { targetId });
     }
     this.server.commit(transaction);
   }
 
-  #ownerSeen(transaction: Transaction): OwnerRow {
-    return this.server.rows(this.owner, transaction)[0] as OwnerRow;
+  #grantSeen(transaction: Transaction): GrantRow {
+    return this.server.rows(this.grant, transaction)[0] as GrantRow;
+  }
+
+  #isGranted(transaction: Transaction, memberId: string, inEpoch: number): boolean {
+    const { ownerId, epoch } = this.#grantSeen(transaction);
+    return ownerId === memberId && epoch === inEpoch;
   }
 
   #isAlive(transaction: Transaction, memberId: string | null): boolean {
@@ -125,7 +132,7 @@ export class LaneModel {
       .some((member) => member.memberId === memberId && member.leaseUntilMs > nowMs);
   }
 
-  #heartbeat(transaction: Transaction, memberId: string): (OwnerRow & { isFree: boolean })[] {
+  #heartbeat(transaction: Transaction, memberId: string): (GrantRow & { isFree: boolean })[] {
     this.server.xidOf(transaction);
     const row = { memberId, leaseUntilMs: this.server.world.nowMs + LEASE_MS };
     const known = this.members
@@ -133,24 +140,24 @@ export class LaneModel {
       .find((version) => version.row.memberId === memberId);
     if (known === undefined) this.members.insert(transaction, row);
     else this.members.replace(transaction, known, row);
-    const owner = this.#ownerSeen(transaction);
-    return [{ ...owner, isFree: !this.#isAlive(transaction, owner.ownerId) }];
+    const grant = this.#grantSeen(transaction);
+    return [{ ...grant, isFree: !this.#isAlive(transaction, grant.ownerId) }];
   }
 
   /** Takes a partition whose owner's lease is over. */
   async #claim(transaction: Transaction, memberId: string): Promise<never[]> {
     await this.server.locks.take('group', transaction, 'exclusive');
-    if (this.#isAlive(transaction, this.#ownerSeen(transaction).ownerId)) return [];
-    await this.server.locks.take('owner', transaction, 'exclusive');
-    this.#changeOwner(transaction, ({ epoch }) => ({ ownerId: memberId, epoch: epoch + 1, targetId: null }));
+    if (this.#isAlive(transaction, this.#grantSeen(transaction).ownerId)) return [];
+    await this.server.locks.take('grant', transaction, 'exclusive');
+    this.#changeGrant(transaction, ({ epoch }) => ({ ownerId: memberId, epoch: epoch + 1, targetId: null }));
     return [];
   }
 
   async #release(transaction: Transaction, memberId: string): Promise<never[]> {
     await this.server.locks.take('group', transaction, 'exclusive');
-    await this.server.locks.take('owner', transaction, 'exclusive');
-    if (this.#ownerSeen(transaction).ownerId !== memberId) return [];
-    this.#changeOwner(transaction, ({ epoch, targetId }) => ({
+    await this.server.locks.take('grant', transaction, 'exclusive');
+    if (this.#grantSeen(transaction).ownerId !== memberId) return [];
+    this.#changeGrant(transaction, ({ epoch, targetId }) => ({
       ownerId: targetId,
       epoch: epoch + 1,
       targetId: null,
@@ -158,45 +165,32 @@ export class LaneModel {
     return [];
   }
 
-  /** Port of reclaim-partitions.sql: `for update skip locked`. */
-  #reclaim(transaction: Transaction, memberId: string, epoch: number): { epoch: number | null }[] {
-    const { ownerId, epoch: now } = this.#ownerSeen(transaction);
-    if (ownerId !== memberId || now !== epoch) return [];
-    const isFree = this.server.locks.tryTake('owner', transaction, 'exclusive');
-    if (!isFree && this.bug !== 'reclaim-ignores-locks') return [{ epoch: null }];
-    this.#changeOwner(transaction, () => ({ epoch: epoch + 1 }));
-    return [{ epoch: epoch + 1 }];
+  /** Port of group_report_taken. */
+  async #reportTaken(
+    transaction: Transaction,
+    memberId: string,
+    epoch: number,
+    ownerEpoch: number,
+  ): Promise<{ takenBefore: number }[]> {
+    await this.server.locks.take('grant', transaction, 'exclusive');
+    if (!this.#isGranted(transaction, memberId, epoch)) return [];
+    const { takenEpoch } = this.#grantSeen(transaction);
+    if (ownerEpoch > takenEpoch) this.#changeGrant(transaction, () => ({ takenEpoch: ownerEpoch }));
+    return [{ takenBefore: takenEpoch }];
   }
 
-  #changeOwner(transaction: Transaction, change: (row: OwnerRow) => Partial<OwnerRow>): void {
-    const version = this.owner.seen(this.server.snapshot(), transaction)[0];
+  #changeGrant(transaction: Transaction, change: (row: GrantRow) => Partial<GrantRow>): void {
+    const version = this.grant.seen(this.server.snapshot(), transaction)[0];
     if (version === undefined) return;
     this.server.xidOf(transaction);
-    transaction.fact('owner was', version.row.ownerId);
-    const row = this.owner.replace(transaction, version, change(version.row));
-    this.server.world.note(() => `owner: ${row.ownerId ?? 'none'}, epoch ${row.epoch}`);
-  }
-
-  async #fence(transaction: Transaction, memberId: string, epoch: number): Promise<never[]> {
-    const isMine = (): boolean => {
-      const row = this.#ownerSeen(transaction);
-      return row.ownerId === memberId && row.epoch === epoch && this.#isAlive(transaction, memberId);
-    };
-    transaction.fact('by', { memberId, epoch });
-    if (this.bug === 'no-fence') return [];
-    const refused = new SqlError('WB003', `${memberId} is no longer the owner (epoch ${epoch})`);
-    if (!isMine()) throw refused;
-    if (this.bug !== 'fence-without-lock') await this.server.locks.take('owner', transaction, 'share');
-    // After a wait, the row's newest version is tested again.
-    if (!isMine()) throw refused;
-    return [];
+    const row = this.grant.replace(transaction, version, change(version.row));
+    this.server.world.note(() => `grant: ${row.ownerId ?? 'none'}, epoch ${row.epoch}`);
   }
 
   async #advance(
     transaction: Transaction,
     _group: number,
-    _partition: number,
-    memberId: string,
+    partitionId: number,
     epoch: number,
     position: number,
     inFlightEnd: number,
@@ -205,7 +199,8 @@ export class LaneModel {
     this.positions.insert(transaction, { id: this.#nextId, epoch, position, inFlightEnd });
     this.#nextId += 1;
     transaction.fact('progress', position);
-    return this.#fence(transaction, memberId, epoch);
+    transaction.fact('by', { epoch });
+    return this.owners.fence(transaction, partitionId, epoch);
   }
 
   #mark(

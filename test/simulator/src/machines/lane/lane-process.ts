@@ -1,4 +1,11 @@
-import { type Delivery, type Handler, resolveSubscription, type Subscription } from '@waybill/consumer';
+import {
+  type Delivery,
+  type Handler,
+  type Ownership,
+  ProgressOwners,
+  resolveSubscription,
+  type Subscription,
+} from '@waybill/consumer';
 import {
   ConsumerCounters,
   LaneOpener,
@@ -7,14 +14,24 @@ import {
   Permits,
 } from '@waybill/consumer/internal';
 import { silentLogger } from '@waybill/kernel';
-import { type LogEngine, type Ownership, Sealer } from '@waybill/log';
+import { type Grant, type LogEngine, Sealer, type TakenPartition } from '@waybill/log';
 import { ModelDatabase } from '../../model/model-database.js';
 import type { ModelServer } from '../../model/model-server.js';
 import { SimProcess } from '../../scheduler/sim-process.js';
 import type { World } from '../../scheduler/world.js';
 import { endHandler, type LaneLoad } from './lane-load.js';
-import { claim, effect, GROUP_ID, heartbeat, PARTITION_ID, reclaim, release } from './lane-model.js';
-import type { OwnerRow } from './lane-model.js';
+import {
+  claim,
+  effect,
+  GROUP_ID,
+  type GrantRow,
+  heartbeat,
+  holds,
+  LEASE_MS,
+  PARTITION_ID,
+  release,
+  reportTaken,
+} from './lane-model.js';
 
 const HEARTBEAT_MS = 300;
 const FETCH_MS = 200;
@@ -49,7 +66,9 @@ export class LaneProcess {
   readonly #partitions: OwnedPartitions;
   readonly #opener: LaneOpener;
   readonly #database: ModelDatabase;
-  #ownership: Ownership | undefined;
+  readonly #owners: ProgressOwners;
+  #grant: Grant | undefined;
+  #heardAt = 0;
   /** The epoch of the newest lane, also while it drains. */
   #epoch = 0;
   #isLeaving = false;
@@ -67,10 +86,27 @@ export class LaneProcess {
     this.#database = new ModelDatabase(server, this.process);
     const log = logOf(load, settings.onDeadLetter);
     const { topics } = log;
-    const membership = { memberId, reclaim: (owned: readonly Ownership[]) => this.#reclaim(owned) };
+    this.#owners = new ProgressOwners({
+      database: this.#database.asDatabase,
+      membership: {
+        memberId,
+        holds: (grants) => this.#holds(grants),
+        reportTaken: (taken) => this.#reportTaken(taken),
+      },
+      groupId: () => GROUP_ID,
+    });
+    const isLapsed = (): boolean => clock.monotonic() - this.#heardAt > LEASE_MS;
     this.#partitions = new OwnedPartitions({
       group: 'group',
-      membership,
+      membership: {
+        get leaseLapsed() {
+          return isLapsed();
+        },
+      },
+      owners: {
+        take: async (grants) => this.#noted(await this.#owners.take(grants)),
+        reclaim: async (owned) => this.#noted(await this.#owners.reclaim(owned)),
+      },
       topics,
       clock,
       logger: silentLogger,
@@ -82,7 +118,6 @@ export class LaneProcess {
       databases: {
         database: this.#database.asDatabase,
         transactions: this.#database.runner(settings.together),
-        inboxFor: undefined,
         prepared: false,
         sealer: Sealer.none,
         codecs: {},
@@ -126,15 +161,17 @@ export class LaneProcess {
 
   async #follow(): Promise<void> {
     const { session } = this.#database;
+    const heardAt = this.process.clock.monotonic();
     const [row] = await session.run(heartbeat, this.memberId);
     if (row === undefined) return;
+    this.#heardAt = heardAt;
     const isMine = row.ownerId === this.memberId;
-    if (this.#ownership !== undefined && (!isMine || row.epoch > this.#ownership.ownerEpoch)) {
-      this.#ownership = undefined;
+    if (this.#grant !== undefined && (!isMine || row.epoch !== this.#grant.grantEpoch)) {
+      this.#grant = undefined;
       this.#partitions.take(PARTITION_ID)?.abort();
     }
     if (isMine && row.targetId !== null) return this.#giveUp();
-    if (isMine && !this.#isLeaving && this.#ownership === undefined) this.#assign(row);
+    if (isMine && !this.#isLeaving && this.#grant === undefined) this.#assign(row);
     if (row.isFree) await session.run(claim, this.memberId);
   }
 
@@ -142,7 +179,7 @@ export class LaneProcess {
   #giveUp(): void {
     if (this.#isLeaving) return;
     this.#isLeaving = true;
-    this.#ownership = undefined;
+    this.#grant = undefined;
     const lane = this.#partitions.take(PARTITION_ID);
     this.process.spawn(async () => {
       await lane?.drain(DRAIN_MS);
@@ -151,20 +188,36 @@ export class LaneProcess {
     });
   }
 
-  #assign({ epoch }: OwnerRow): void {
-    this.#ownership = { partitionId: PARTITION_ID, ownerEpoch: epoch };
-    this.#epoch = epoch;
-    this.#partitions.assign(this.#ownership);
+  #assign({ epoch }: GrantRow): void {
+    this.#grant = { partitionId: PARTITION_ID, grantEpoch: epoch, logEpoch: 1 };
+    this.#partitions.assign(this.#grant);
   }
 
-  async #reclaim([owned]: readonly Ownership[]): Promise<readonly Ownership[]> {
-    if (owned === undefined) return [];
-    const [row] = await this.#database.session.run(reclaim, this.memberId, owned.ownerEpoch);
-    if (row?.epoch === undefined || row.epoch === null) return [];
-    const ownership = { partitionId: PARTITION_ID, ownerEpoch: row.epoch };
-    this.#epoch = row.epoch;
-    if (this.#ownership !== undefined) this.#ownership = ownership;
-    return [ownership];
+  async #holds(grants: readonly Grant[]): Promise<ReadonlyMap<number, Grant>> {
+    const held = new Map<number, Grant>();
+    for (const grant of grants) {
+      const rows = await this.#database.session.run(holds, this.memberId, grant.grantEpoch);
+      if (rows.length > 0) held.set(grant.partitionId, grant);
+    }
+    return held;
+  }
+
+  async #reportTaken(taken: readonly TakenPartition[]): Promise<ReadonlyMap<number, number>> {
+    const before = new Map<number, number>();
+    for (const { partitionId, grantEpoch, ownerEpoch } of taken) {
+      const [row] = await this.#database.session.run(reportTaken, this.memberId, grantEpoch, ownerEpoch);
+      if (row === undefined) continue;
+      if (row.takenBefore >= ownerEpoch)
+        this.world.broken('a take is reported once', `epoch ${ownerEpoch} after ${row.takenBefore}`);
+      before.set(partitionId, row.takenBefore);
+    }
+    return before;
+  }
+
+  /** Notes the epoch of the newest lane, under which its handlers run. */
+  #noted<T extends Ownership | undefined>(taken: ReadonlyMap<number, T>): ReadonlyMap<number, T> {
+    this.#epoch = taken.get(PARTITION_ID)?.ownerEpoch ?? this.#epoch;
+    return taken;
   }
 
   async #fetch(): Promise<void> {

@@ -2,7 +2,8 @@ import type { Delivery } from '@waybill/consumer';
 import type { Transaction } from '../../model/transaction.js';
 import type { World } from '../../scheduler/world.js';
 import type { LaneLoad } from './lane-load.js';
-import type { LaneModel } from './lane-model.js';
+import type { Taking } from '../../model/progress-owner-model.js';
+import { type LaneModel, PARTITION_ID } from './lane-model.js';
 import type { LaneSettings } from './lane-process.js';
 
 const MAX_ATTEMPTS = 3;
@@ -53,22 +54,22 @@ export class LaneRules {
   check({ facts }: Transaction): void {
     if (facts.size === 0) return;
     for (const dropped of (facts.get('dropped') ?? []) as number[]) this.#dropped.add(dropped);
-    const [before] = (facts.get('owner was') ?? []) as (string | null)[];
-    if (before !== undefined && before !== this.model.ownerNow.ownerId) this.#changed(before);
-    this.#checkOwner(facts.get('by') as { memberId: string; epoch: number }[] | undefined);
+    const [taking] = (facts.get('taken') ?? []) as Taking[];
+    if (taking !== undefined && taking.from !== taking.to) this.#changed(taking.from);
+    this.#checkOwner(facts.get('by') as { memberId?: string; epoch: number }[] | undefined);
     for (const dead of facts.get('dead') ?? []) this.#checkDead(dead as { offset: number; reason: string });
     this.#checkEffects();
     this.#checkPosition();
     this.#checkForgotten();
   }
 
-  #checkOwner(claims: readonly { memberId: string; epoch: number }[] | undefined): void {
-    const { ownerId, epoch } = this.model.ownerNow;
-    for (const claim of claims ?? [])
-      if (claim.memberId !== ownerId || claim.epoch !== epoch)
+  #checkOwner(claims: readonly { memberId?: string; epoch: number }[] | undefined): void {
+    const owner = this.model.owners.ownerOf(PARTITION_ID);
+    for (const { memberId = owner?.memberId, epoch } of claims ?? [])
+      if (memberId !== owner?.memberId || epoch !== owner?.ownerEpoch)
         this.world.broken(
           'a fenced owner has no effect',
-          `${claim.memberId} (epoch ${claim.epoch}) commits, the owner is ${ownerId} (epoch ${epoch})`,
+          `${memberId} (epoch ${epoch}) commits, the owner is ${owner?.memberId} (epoch ${owner?.ownerEpoch})`,
         );
   }
 

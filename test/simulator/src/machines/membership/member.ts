@@ -1,6 +1,6 @@
-import { PartitionProgress } from '@waybill/consumer';
-import { bindStatement, silentLogger } from '@waybill/kernel';
-import type { LogSignals, Ownership, Topics } from '@waybill/log';
+import { type Ownership, PartitionProgress, ProgressOwners } from '@waybill/consumer';
+import { bindStatement, ProgressWentBackError, silentLogger } from '@waybill/kernel';
+import type { Grant, LogSignals, Topics } from '@waybill/log';
 import { GroupMembership } from '@waybill/log/postgres/internal';
 import { ModelDatabase } from '../../model/model-database.js';
 import type { ModelServer } from '../../model/model-server.js';
@@ -8,6 +8,7 @@ import { SimProcess } from '../../scheduler/sim-process.js';
 import type { World } from '../../scheduler/world.js';
 import { partitionEffect } from './membership-model.js';
 
+const GROUP_ID = 1;
 export const LEASE_MS = 1_000;
 const HEARTBEAT_MS = 300;
 const WORK_MS = 500;
@@ -17,13 +18,14 @@ export class Member {
   readonly process: SimProcess;
   readonly membership: GroupMembership;
   readonly #database: ModelDatabase;
-  /** The partitions it works on. */
-  readonly #working = new Map<number, Ownership>();
+  readonly #owners: ProgressOwners;
+  /** The partitions it works on: granted, and taken once it has begun. */
+  readonly #working = new Map<number, { readonly grant: Grant; ownership?: Ownership | undefined }>();
   /** It leaves the group, and then ends. */
   isLeaving = false;
 
   constructor(
-    world: World,
+    private readonly world: World,
     server: ModelServer,
     readonly memberId: string,
     partitionIds: readonly number[],
@@ -37,6 +39,7 @@ export class Member {
     const signals = { send: () => {}, subscribe: () => () => {} } as unknown as LogSignals;
     this.membership = new GroupMembership(this.#database.asDatabase, topics, signals, {
       group: 'group',
+      serviceId: () => 'service',
       topics: () => ['orders'],
       leaseMs: LEASE_MS,
       heartbeatMs: HEARTBEAT_MS,
@@ -44,7 +47,7 @@ export class Member {
       clock: this.process.clock,
       logger: silentLogger,
       listener: {
-        onAssigned: async (ownership) => void this.#working.set(ownership.partitionId, ownership),
+        onAssigned: async (grant) => void this.#working.set(grant.partitionId, { grant }),
         onRevoked: async ({ partitionId }) => {
           this.#working.delete(partitionId);
           await this.process.clock.sleep(world.choices.oneOf([0, 200]));
@@ -52,6 +55,9 @@ export class Member {
         onLost: async ({ partitionId }) => void this.#working.delete(partitionId),
       },
     });
+    const { membership } = this;
+    const database = this.#database.asDatabase;
+    this.#owners = new ProgressOwners({ database, membership, groupId: () => GROUP_ID });
   }
 
   start(): void {
@@ -64,7 +70,7 @@ export class Member {
     this.process.spawn(async () => {
       for (;;) {
         await this.process.clock.sleep(WORK_MS);
-        for (const ownership of this.#working.values()) await this.#work(ownership);
+        for (const partitionId of this.#working.keys()) await this.#work(partitionId);
       }
     });
   }
@@ -78,10 +84,14 @@ export class Member {
     });
   }
 
-  async #work(ownership: Ownership): Promise<void> {
-    const { partitionId, ownerEpoch } = ownership;
-    const progress = new PartitionProgress(this.membership.groupId, this.memberId, ownership);
-    const effect = bindStatement(partitionEffect, partitionId, this.memberId, ownerEpoch);
+  async #work(partitionId: number): Promise<void> {
+    const worked = this.#working.get(partitionId);
+    if (worked === undefined) return;
+    if (worked.ownership === undefined) await this.#take(worked);
+    const { ownership } = worked;
+    if (ownership === undefined || this.#working.get(partitionId) !== worked) return;
+    const progress = new PartitionProgress(GROUP_ID, ownership);
+    const effect = bindStatement(partitionEffect, partitionId, this.memberId, ownership.ownerEpoch);
     try {
       if (this.together) await this.#database.runTogether([effect, progress.fence()]);
       else {
@@ -92,8 +102,18 @@ export class Member {
       }
     } catch {
       // The outcome may be unknown: what follows is written under a new epoch.
-      const reclaimed = await this.membership.reclaim([ownership]).catch(() => []);
-      for (const next of reclaimed) if (this.#working.has(partitionId)) this.#working.set(partitionId, next);
+      const reclaimed = await this.#owners.reclaim([ownership]).catch(() => undefined);
+      if (reclaimed !== undefined) worked.ownership = reclaimed.get(partitionId) ?? worked.ownership;
+      if (reclaimed?.has(partitionId) === false) worked.ownership = undefined;
+    }
+  }
+
+  async #take(worked: { readonly grant: Grant; ownership?: Ownership | undefined }): Promise<void> {
+    try {
+      worked.ownership = (await this.#owners.take([worked.grant])).get(worked.grant.partitionId);
+    } catch (error) {
+      if (error instanceof ProgressWentBackError)
+        this.world.broken('no take is older than the last', error.message);
     }
   }
 }

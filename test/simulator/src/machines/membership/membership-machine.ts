@@ -106,18 +106,18 @@ class MembershipRules {
   }
 
   check({ facts }: Transaction): void {
-    const owners = new Map(this.model.owners.committed.map((row) => [row.partitionId, row]));
+    const { committed } = this.model.owners;
     type Effect = { readonly partitionId: number; readonly memberId: string; readonly epoch: number };
     for (const { partitionId, memberId, epoch } of (facts.get('effect') ?? []) as Effect[]) {
-      const owner = owners.get(partitionId);
-      if (owner?.ownerId !== memberId || owner.ownerEpoch !== epoch)
+      const owner = this.model.progress.ownerOf(partitionId);
+      if (owner?.memberId !== memberId || owner.ownerEpoch !== epoch)
         this.world.broken(
           'only the owner has effects',
-          `${memberId} (epoch ${epoch}) in partition ${partitionId} of ${owner?.ownerId} (epoch ${owner?.ownerEpoch})`,
+          `${memberId} (epoch ${epoch}) in partition ${partitionId} of ${owner?.memberId} (epoch ${owner?.ownerEpoch})`,
         );
     }
-    if (owners.size < this.model.owners.committed.length)
-      this.world.broken('a partition has one owner', `${this.model.owners.committed.length} rows`);
+    if (new Set(committed.map(({ partitionId }) => partitionId)).size < committed.length)
+      this.world.broken('a partition has one owner', `${committed.length} rows`);
     for (const change of (facts.get('change') ?? []) as OwnerChange[]) this.#checkChange(change);
   }
 
@@ -127,7 +127,7 @@ class MembershipRules {
         'only its release takes a partition from a living owner',
         `${partitionId} from ${from}`,
       );
-    if (this.#stableSinceMs === undefined || how === 'reclaim') return;
+    if (this.#stableSinceMs === undefined) return;
     this.world.broken('nothing moves while the members stay', `partition ${partitionId}, ${how}`);
   }
 

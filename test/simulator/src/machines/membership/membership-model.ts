@@ -1,5 +1,6 @@
 import { statement } from '@waybill/kernel/internal';
-import { type ModelServer, SqlError } from '../../model/model-server.js';
+import type { ModelServer } from '../../model/model-server.js';
+import { ProgressOwnerModel } from '../../model/progress-owner-model.js';
 import { Table, type Version } from '../../model/table.js';
 import type { Transaction } from '../../model/transaction.js';
 
@@ -15,13 +16,15 @@ export interface OwnerModelRow {
   readonly ownerId: string | null;
   readonly ownerEpoch: number;
   readonly targetId: string | null;
+  /** The highest owner epoch that was reported. */
+  readonly takenEpoch: number;
 }
 
 /** A change of an owner, for the rules. */
 export interface OwnerChange {
   readonly partitionId: number;
   readonly from: string | null;
-  readonly how: 'assign' | 'release' | 'reclaim';
+  readonly how: 'assign' | 'release';
   /** Whether the old owner's lease was valid when the change was decided, which is before it waits for the row. */
   readonly wasAlive: boolean;
 }
@@ -34,17 +37,20 @@ export const partitionEffect = statement<[partitionId: number, memberId: string,
 
 /**
  * A model of a consumer group: ports of libs/log/sql/group (heartbeat, read-members, read-owners, lock-group,
- * remove-expired-members, assign-partitions, release-partition, release-partitions, reclaim-partitions), of the fence, and of
- * the functions that they call in libs/schema/migrations/0003-consumer.sql.
+ * remove-expired-members, assign-partitions, release-partition, release-partitions, report-taken), and of the functions that
+ * they call in libs/schema/migrations/bus/0004-groups.sql. The owners in the service's database are a
+ * {@link ProgressOwnerModel}.
  */
 export class MembershipModel {
   readonly members = new Table<MemberRow>();
   readonly owners = new Table<OwnerModelRow>();
+  readonly progress: ProgressOwnerModel;
 
   constructor(
     private readonly server: ModelServer,
     private readonly bug: string | undefined,
   ) {
+    this.progress = new ProgressOwnerModel(server, bug);
     server.define({
       heartbeat: this.#heartbeat.bind(this),
       'read-members': (transaction: Transaction) =>
@@ -57,7 +63,8 @@ export class MembershipModel {
       'assign-partitions': this.#assign.bind(this),
       'release-partition': this.#release.bind(this),
       'release-partitions': this.#releaseAll.bind(this),
-      'reclaim-partitions': this.#reclaim.bind(this),
+      'report-taken': this.#reportTaken.bind(this),
+      'bus-identity': () => [{ busId: 'bus', logEpoch: 1 }],
       'partition-effect': (
         transaction: Transaction,
         partitionId: number,
@@ -68,7 +75,6 @@ export class MembershipModel {
         transaction.fact('effect', { partitionId, memberId, epoch });
         return [];
       },
-      fence: this.#fence.bind(this),
     });
   }
 
@@ -136,7 +142,13 @@ export class MembershipModel {
     this.server.xidOf(transaction);
     for (const partitionId of partitionIds)
       if (this.#owner(transaction, partitionId) === undefined)
-        this.owners.insert(transaction, { partitionId, ownerId: null, ownerEpoch: 1, targetId: null });
+        this.owners.insert(transaction, {
+          partitionId,
+          ownerId: null,
+          ownerEpoch: 1,
+          targetId: null,
+          takenEpoch: 0,
+        });
     const decided = partitionIds.map((partitionId, at) => {
       const decidedOn = this.#owner(transaction, partitionId)?.row.ownerId ?? null;
       const wasAlive = this.#isAlive(transaction, decidedOn);
@@ -202,22 +214,26 @@ export class MembershipModel {
     this.#change(transaction, version, 'release', { ownerId: version.row.targetId, targetId: null });
   }
 
-  #reclaim(
+  async #reportTaken(
     transaction: Transaction,
     _group: number,
     partitionIds: readonly number[],
     memberId: string,
-    epochs: readonly number[],
-  ): { partitionId: number; ownerEpoch: number | null }[] {
-    return partitionIds.flatMap((partitionId, at): { partitionId: number; ownerEpoch: number | null }[] => {
+    grants: readonly number[],
+    taken: readonly number[],
+  ): Promise<{ partitionId: number; takenBefore: number }[]> {
+    const reported: { partitionId: number; takenBefore: number }[] = [];
+    for (const [at, partitionId] of partitionIds.entries()) {
+      await this.server.locks.take(`owner ${partitionId}`, transaction, 'exclusive');
       const version = this.#owner(transaction, partitionId);
-      if (version === undefined || version.row.ownerId !== memberId) return [];
-      if (version.row.ownerEpoch !== epochs[at]) return [];
-      if (!this.server.locks.tryTake(`owner ${partitionId}`, transaction, 'exclusive'))
-        return [{ partitionId, ownerEpoch: null }];
-      const { ownerEpoch } = this.#change(transaction, version, 'reclaim', {});
-      return [{ partitionId, ownerEpoch }];
-    });
+      if (version?.row.ownerId !== memberId || version.row.ownerEpoch !== grants[at]) continue;
+      const { takenEpoch } = version.row;
+      const newest = Math.max(takenEpoch, taken[at] as number);
+      this.server.xidOf(transaction);
+      if (newest > takenEpoch) this.owners.replace(transaction, version, { takenEpoch: newest });
+      reported.push({ partitionId, takenBefore: takenEpoch });
+    }
+    return reported;
   }
 
   #change(
@@ -235,24 +251,5 @@ export class MembershipModel {
       () => `partition ${partitionId}: ${how}, owner ${row.ownerId ?? 'none'}, epoch ${row.ownerEpoch}`,
     );
     return row;
-  }
-
-  async #fence(
-    transaction: Transaction,
-    _group: number,
-    partitionId: number,
-    memberId: string,
-    epoch: number,
-  ): Promise<never[]> {
-    const isMine = (): boolean => {
-      const row = this.#owner(transaction, partitionId)?.row;
-      return row?.ownerId === memberId && row.ownerEpoch === epoch && this.#isAlive(transaction, memberId);
-    };
-    const refused = new SqlError('WB003', `${memberId} is no longer the owner of ${partitionId}`);
-    if (!isMine()) throw refused;
-    if (this.bug !== 'fence-without-lock')
-      await this.server.locks.take(`owner ${partitionId}`, transaction, 'share');
-    if (!isMine()) throw refused;
-    return [];
   }
 }

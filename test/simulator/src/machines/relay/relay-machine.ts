@@ -1,6 +1,6 @@
-import { Bell, silentLogger } from '@waybill/kernel';
+import { Bell, type PgDatabase, silentLogger } from '@waybill/kernel';
 import type { LogEngine } from '@waybill/log';
-import { appendCall } from '@waybill/log/postgres/internal';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Relay } from '@waybill/outbox';
 import { ModelDatabase } from '../../model/model-database.js';
 import { ModelServer } from '../../model/model-server.js';
@@ -8,16 +8,11 @@ import { Snapshot } from '../../model/snapshot.js';
 import type { Machine } from '../../runner/machine.js';
 import { SimProcess } from '../../scheduler/sim-process.js';
 import type { World } from '../../scheduler/world.js';
+import { LogModel } from './log-model.js';
 import { Publishers } from './publishers.js';
 import { RelayModel, SLOTS } from './relay-model.js';
 
 const TOPIC = { name: 'orders', partitionIds: [1, 2] };
-/** The log as a relay needs it: topics are not modelled, its appends are. */
-const LOG = {
-  topics: { list: async () => [], place: () => TOPIC },
-  signals: { send: () => {} },
-  appendWithin: () => (batches: Parameters<typeof appendCall>[0]) => appendCall(batches, -1, 'all'),
-} as unknown as LogEngine;
 const RETENTION_MS = 500;
 const IDLE_MS = 250;
 const LEASE_MS = 1_000;
@@ -33,14 +28,22 @@ export const relayMachine: Machine = {
   bugs: {
     'no-relay-lock': 'two relays work at the same time',
     'check-before-lock': 'a slot is emptied by what was seen before its lock',
+    'no-numbers': 'the log takes whatever pass comes',
+    'empty-unanswered': 'a slot is emptied by the newest pass, answered or not',
   },
   build(world, bug) {
     const server = new ModelServer(world);
+    const busServer = world.choices.oneOf([true, false]) ? server : new ModelServer(world);
+    world.note(
+      () => `the log is ${busServer === server ? 'in the same database' : 'on a server of its own'}`,
+    );
     const model = new RelayModel(server, bug);
+    const log = new LogModel(busServer, bug);
     const publishers = new Publishers(world, server, model);
-    const relays = new Relays(world, server);
-    const rules = new RelayRules(world, model, publishers);
-    server.onCommit = ({ facts }) => facts.has('moved') && rules.check();
+    const relays = new Relays(world, server, busServer);
+    const rules = new RelayRules(world, model, log, publishers);
+    for (const each of [server, busServer])
+      each.onCommit = ({ facts }) => facts.has('moved') && rules.check();
     publishers.start();
     relays.start();
     world.spawn(async () => {
@@ -63,6 +66,7 @@ class Relays {
   constructor(
     private readonly world: World,
     private readonly server: ModelServer,
+    private readonly busServer: ModelServer,
   ) {
     const { choices } = world;
     this.#options = {
@@ -97,10 +101,13 @@ class Relays {
     const { world } = this;
     const process = new SimProcess(world, name);
     this.#processes.push(process);
+    const database = new ModelDatabase(this.server, process).asDatabase;
+    const bus =
+      this.busServer === this.server ? database : new ModelDatabase(this.busServer, process).asDatabase;
     const relay = new Relay(
       {
-        database: new ModelDatabase(this.server, process).asDatabase,
-        log: LOG,
+        database,
+        log: logOf(bus),
         bell: new Bell(),
         clock: process.clock,
         logger: silentLogger,
@@ -120,21 +127,30 @@ class Relays {
   }
 }
 
+/** The product's engine over the model: topics and signals are not modelled. */
+function logOf(bus: PgDatabase): LogEngine {
+  return Object.assign(new PostgresLogEngine(bus, { service: null }), {
+    topics: { list: async () => [], place: () => TOPIC },
+    signals: { send: () => {} },
+  }) as unknown as LogEngine;
+}
+
 /** Each committed message once, nothing else, and per key in the order of the commits. */
 class RelayRules {
   constructor(
     private readonly world: World,
     private readonly model: RelayModel,
+    private readonly log: LogModel,
     private readonly publishers: Publishers,
   ) {}
 
   get isAllMoved(): boolean {
-    return this.model.log.committed.length >= this.publishers.committed.length;
+    return this.log.rows.committed.length >= this.publishers.committed.length;
   }
 
   check(): void {
     const { world, publishers } = this;
-    const log = this.model.log.committed;
+    const log = this.log.rows.committed;
     const seen = new Set<number>();
     for (const { message } of log) {
       if (seen.has(message)) world.broken('nothing stands twice in the log', `message ${message} does`);
@@ -151,10 +167,10 @@ class RelayRules {
     }
   }
 
-  /** What the cursor is past is in the log; what is not in the log still stands in the outbox. */
+  /** What a pass took that the log holds is in the log; what is not in the log still stands in the outbox. */
   #assertNothingLost(moved: ReadonlySet<number>): void {
     const waiting = new Map(this.model.outbox.committed.map((row) => [row.message, row]));
-    const { base } = this.model.newestCursor;
+    const base = this.model.cursorAt(this.log.newestN);
     const cursor = Snapshot.parse(base);
     for (const message of this.publishers.committed) {
       if (moved.has(message)) continue;

@@ -1,35 +1,34 @@
-import { type AppendedMessage, appendedMessages } from '../../model/appended-messages.js';
 import { type ModelServer, SqlError } from '../../model/model-server.js';
 import { Snapshot } from '../../model/snapshot.js';
 import { Table } from '../../model/table.js';
 import type { Transaction } from '../../model/transaction.js';
 import { binaryRow, type OutboxModelRow, selects } from './outbox-copy.js';
 
-interface CursorRow {
-  readonly seq: number;
+interface IntentRow {
+  readonly n: number;
+  readonly token: string;
+  readonly tokenBefore: string | null;
   readonly base: string;
-  readonly target: string | null;
-  readonly windowId: number | null;
-  readonly windowEnd: number | null;
-}
-
-/** A message in the model's log. */
-export interface LogModelRow extends AppendedMessage {
-  readonly offset: number;
+  readonly target: string;
+  readonly afterId: number;
+  readonly uptoId: number;
+  readonly endId: number;
+  readonly rowCount: number;
+  readonly confirmedN: number;
+  readonly madeAtMs: number;
 }
 
 /** Slots of the model's outbox. */
 export const SLOTS = 2;
 
 /**
- * A model of the outbox, the relay's cursor and the log. Its statements are ports of libs/outbox/sql/relay/*.sql and of
- * the functions that they call in libs/schema/migrations/0002-outbox.sql (relay_begin, relay_probe, relay_advance,
- * outbox_empty_slot) and 0001-log.sql (log_append).
+ * A model of the outbox and of the relay's passes. Its statements are ports of libs/outbox/sql/relay/*.sql and of the functions
+ * that they call in libs/schema/migrations/service/0005-relay.sql (relay_newest, relay_intents, relay_begin, relay_probe,
+ * relay_intend, outbox_empty_slot).
  */
 export class RelayModel {
   readonly outbox = new Table<OutboxModelRow>();
-  readonly cursor = new Table<CursorRow>();
-  readonly log = new Table<LogModelRow>();
+  readonly intents = new Table<IntentRow>();
   #nextId = 1;
 
   constructor(
@@ -39,16 +38,27 @@ export class RelayModel {
     const first = server.begin('setup');
     server.xidOf(first);
     const base = server.snapshot().text;
-    this.cursor.insert(first, { seq: 1, base, target: null, windowId: null, windowEnd: null });
+    const nothing = { afterId: 0, uptoId: 0, endId: 0, rowCount: 0, confirmedN: 0, madeAtMs: 0 };
+    this.intents.insert(first, { n: 0, token: 'none', tokenBefore: null, base, target: base, ...nothing });
     server.commit(first);
     server.copy = (transaction, text) => this.#copy(transaction, text);
     server.define({
+      'bind-service': () => [{ serviceId: 'service', logEpoch: 1 }],
+      'relay-newest': (transaction: Transaction) => {
+        const { madeAtMs, ...newest } = this.#newest(transaction);
+        return [{ ...newest, madeMsAgo: server.world.nowMs - madeAtMs }];
+      },
+      'relay-intents': (transaction: Transaction, fromN: number, toN: number) =>
+        server
+          .rows(this.intents, transaction)
+          .filter(({ n }) => n >= fromN && n <= toN)
+          .toSorted((one, other) => one.n - other.n)
+          .map((row) => ({ ...row, version: 0, excluded: [] })),
       'relay-begin': this.#begin.bind(this),
       'relay-probe': (transaction: Transaction, base: string) => [
         { waiting: this.#waits(transaction, base) },
       ],
-      'relay-advance': this.#advance.bind(this),
-      'append-records': this.#append.bind(this),
+      'relay-intend': this.#intend.bind(this),
     });
   }
 
@@ -63,13 +73,15 @@ export class RelayModel {
     this.outbox.insert(transaction, { id, xid, key, message, slot, atMs: world.nowMs });
   }
 
-  /** What is committed of the cursor. */
-  get newestCursor(): CursorRow {
-    return newestOf(this.cursor.committed);
+  /** Up to where the passes lead, to a number. */
+  cursorAt(passN: number): string {
+    const pass = this.intents.committed.find(({ n }) => n === passN);
+    if (pass === undefined) throw new Error(`there is no pass ${passN}`);
+    return cursorOf(pass);
   }
 
-  #newest(transaction: Transaction): CursorRow {
-    return newestOf(this.server.rows(this.cursor, transaction));
+  #newest(transaction: Transaction): IntentRow {
+    return newestOf(this.server.rows(this.intents, transaction));
   }
 
   #begin(transaction: Transaction, measureLimit: number, leaseMs: number): unknown[] {
@@ -83,8 +95,14 @@ export class RelayModel {
         world.note(() => `the server ends the idle session of ${transaction.owner}`);
       this.server.rollback(transaction);
     });
-    const { seq, base, target, windowId, windowEnd } = this.#newest(transaction);
-    if (target !== null) return [{ state: 'ready', seq, base, target, windowId, windowEnd, inWindows: true }];
+    const newest = this.#newest(transaction);
+    const { n, token, confirmedN, uptoId, endId } = newest;
+    if (uptoId < endId) {
+      const { base, target } = newest;
+      const window = { windowId: uptoId, windowEnd: endId, inWindows: true };
+      return [{ state: 'ready', n, token, confirmedN, base, target, ...window }];
+    }
+    const base = newest.target;
     const snapshot = this.server.snapshot();
     const { xmax, xip } = Snapshot.parse(base);
     const ids = this.server
@@ -95,7 +113,9 @@ export class RelayModel {
     return [
       {
         state: ids.length === 0 ? 'idle' : 'ready',
-        seq,
+        n,
+        token,
+        confirmedN,
         base,
         target: snapshot.text,
         windowId: inWindows ? Math.min(...ids) - 1 : null,
@@ -120,47 +140,42 @@ export class RelayModel {
       .map(binaryRow);
   }
 
-  #advance(
+  #intend(
     transaction: Transaction,
-    afterSeq: number,
+    afterN: number,
+    tokenBefore: string,
+    token: string,
     base: string,
-    target: string | null,
-    windowId: number | null,
-    windowEnd: number | null,
+    target: string,
+    afterId: number,
+    uptoId: number,
+    endId: number,
+    rowCount: number,
+    _excluded: unknown,
+    confirmed: number,
   ): unknown[] {
-    const { seq } = this.#newest(transaction);
-    if (seq !== afterSeq && this.bug !== 'no-relay-lock')
-      throw new SqlError('WB004', `another relay moved the cursor from ${afterSeq} to ${seq}`);
+    const newest = this.#newest(transaction);
+    if ((newest.n !== afterN || newest.token !== tokenBefore) && this.bug !== 'no-relay-lock')
+      throw new SqlError('WB004', `another relay made pass ${newest.n} after pass ${afterN}`);
     this.server.xidOf(transaction);
-    transaction.fact('moved', base);
-    this.cursor.insert(transaction, { seq: Math.max(seq, afterSeq) + 1, base, target, windowId, windowEnd });
+    transaction.fact('moved', target);
+    this.intents.insert(transaction, {
+      n: afterN + 1,
+      token,
+      tokenBefore,
+      base,
+      target,
+      afterId,
+      uptoId,
+      endId,
+      rowCount,
+      confirmedN: Math.max(confirmed, newest.confirmedN),
+      madeAtMs: this.server.world.nowMs,
+    });
     return [];
   }
 
-  async #append(
-    transaction: Transaction,
-    partitionIds: readonly number[],
-    _counts: readonly number[],
-    byteLengths: readonly number[],
-    _times: unknown,
-    _sequences: unknown,
-    data: Buffer,
-  ): Promise<unknown[]> {
-    for (const id of [...new Set(partitionIds)].toSorted((a, b) => a - b))
-      await this.server.locks.take(`append ${id}`, transaction, 'exclusive');
-    this.server.xidOf(transaction);
-    const next = (partitionId: number): number =>
-      this.server
-        .rows(this.log, transaction)
-        .filter((row) => row.partitionId === partitionId)
-        .reduce((end, row) => Math.max(end, row.offset + 1), 0);
-    const appended = partitionIds.map((partitionId) => ({ partitionId, baseOffset: next(partitionId) }));
-    for (const message of appendedMessages(partitionIds, byteLengths, data))
-      this.log.insert(transaction, { ...message, offset: next(message.partitionId) });
-    return appended;
-  }
-
-  /** Port of outbox_empty_slot: empties a slot if the cursor shows that all its messages have been moved. */
+  /** Port of outbox_empty_slot: empties a slot if all its messages are in the log by its own answer. */
   async emptySlot(slot: number, retentionMs: number): Promise<void> {
     const { world, locks } = this.server;
     const transaction = this.server.begin('retention');
@@ -168,7 +183,11 @@ export class RelayModel {
       this.server.rows(this.outbox, transaction).filter((row) => row.slot === slot);
     const isOld = (): boolean => rows().every(({ atMs }) => atMs <= world.nowMs - retentionMs);
     const isMoved = (): boolean => {
-      const { xmax, xip } = Snapshot.parse(this.#newest(transaction).base);
+      const passes = this.server.rows(this.intents, transaction);
+      const newest = newestOf(passes);
+      const known =
+        this.bug === 'empty-unanswered' ? newest : passes.find(({ n }) => n === newest.confirmedN);
+      const { xmax, xip } = Snapshot.parse(cursorOf(known as IntentRow));
       return !rows().some(({ xid }) => xid >= xmax || xip.has(xid));
     };
     const early = rows().length > 0 && isOld() && isMoved();
@@ -189,6 +208,11 @@ export class RelayModel {
   }
 }
 
-function newestOf(rows: readonly CursorRow[]): CursorRow {
-  return rows.reduce((a, b) => (a.seq > b.seq ? a : b));
+function newestOf(rows: readonly IntentRow[]): IntentRow {
+  return rows.reduce((a, b) => (a.n > b.n ? a : b));
+}
+
+/** What is visible in it has been taken by a pass or an earlier one. */
+function cursorOf({ base, target, uptoId, endId }: IntentRow): string {
+  return uptoId < endId ? base : target;
 }
