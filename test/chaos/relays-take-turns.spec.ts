@@ -1,7 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { bindStatement, PgConnection } from '@waybill/kernel';
 import { waitUntil } from '@waybill/testing';
-import { relayAdvance, relayBegin } from '../../libs/outbox/src/statements.generated.js';
+import { relayBegin, relayIntend } from '../../libs/outbox/src/statements.generated.js';
 import { faultsOf, Fixture, numbersOf, upTo } from '../support/fixture.js';
 import { startProgram, stopProgram } from '../support/programs.js';
 
@@ -52,19 +53,17 @@ describe('several relays', () => {
     client.on('error', () => undefined);
     const paused = new PgConnection(client);
     const [rows] = await paused.runBatch([bindStatement(relayBegin, 100, 300)], { begin: true });
-    const { seq, base, target } = (rows as { seq: number; base: string; target: string }[])[0] ?? {
-      seq: 0,
-      base: '',
-      target: '',
-    };
+    const [begun] = rows as { n: number; token: string; base: string; target: string }[];
+    if (begun === undefined) throw new Error('the pass was not begun');
     await fixture.publish(5_000);
     // Its session is ended by the server, and with it the lock: the next relay takes over.
     await waitUntil(async () => (await fixture.relay().runOnce()) === 'again', {
       describe: 'another relay takes over',
     });
     expect((await fixture.log()).length).toBe(3_002);
-    const advance = bindStatement(relayAdvance, seq, base, target, null, null);
-    await expect(paused.runBatch([advance], { commit: true })).rejects.toThrow();
+    const { n, token, base, target } = begun;
+    const intend = bindStatement(relayIntend, n, token, randomUUID(), base, target, 0, 0, 0, 0, [], n);
+    await expect(paused.runBatch([intend], { commit: true })).rejects.toThrow();
     client.release(true);
     expect((await fixture.log()).length).toBe(3_002);
   });

@@ -33,7 +33,8 @@ test('timers survive processes that are killed between claim and commit, two at 
   try {
     await waitUntil(
       async () =>
-        (await fixture.value('select coalesce(sum(record_count), 0)::int from waybill_bus.log_batch')) >= COUNT,
+        (await fixture.value('select coalesce(sum(record_count), 0)::int from waybill_bus.log_batch')) >=
+        COUNT,
       { describe: `${COUNT} timers have been fired`, timeoutMs: 60_000, intervalMs: 100 },
     );
   } finally {

@@ -85,15 +85,20 @@ describe('the demo', () => {
   test.each([
     ['while its databases are set up', 1],
     ['while its services start', 14],
-  ])('that is interrupted %s leaves nothing on the server', async (_moment, traces) => {
-    const script = spawnScript(DEMO, { args: ['--kill', 'none'], env: { DATABASE_URL: testServerUrl() } });
-    await waitUntil(async () => (await remains()).length >= traces, {
-      describe: 'the demo has its databases and roles',
-    });
-    script.kill('SIGINT');
-    expect(await script.exited).toEqual({ code: 130, signal: null });
-    expect(await remains()).toEqual([]);
-  });
+  ])(
+    'that is interrupted %s leaves nothing on the server',
+    async (_moment, traces) => {
+      const script = spawnScript(DEMO, { args: ['--kill', 'none'], env: { DATABASE_URL: testServerUrl() } });
+      await waitUntil(async () => (await remains()).length >= traces, {
+        describe: 'the demo has its databases and roles',
+        timeoutMs: 60_000,
+      });
+      script.kill('SIGINT');
+      expect(await script.exited).toEqual({ code: 130, signal: null });
+      expect(await remains()).toEqual([]);
+    },
+    90_000,
+  );
 
   test.each([
     ['an unknown option', ['--fast'], '--fast is not an option'],

@@ -62,7 +62,7 @@ async function drainHeld(database: PgDatabase, relay: Relay): Promise<number> {
   const holder = await database.pool.connect();
   try {
     await holder.query('begin isolation level repeatable read');
-    await holder.query('select count(*) from waybill.relay_cursor');
+    await holder.query('select count(*) from waybill.relay_intent');
     return await drain(database, relay);
   } finally {
     await holder.query('rollback');

@@ -3,6 +3,7 @@ import type { Checker, Evidence, Violation } from './evidence.js';
 import { checkCommitOrder, checkDenseOffsets, checkNoDuplicates, checkOffsetAgreement } from './log.js';
 import { checkNothingSkipped, checkPositions } from './positions.js';
 import { checkHalves } from './halves.js';
+import { checkPasses } from './passes.js';
 import { checkOwners } from './owners.js';
 import { checkBank, checkSagaEffects, checkSagaEnds, checkSagaStarts } from './sagas.js';
 import { checkTimers, checkTimersOnTime } from './timers.js';
@@ -25,6 +26,7 @@ export const CHECKERS: Readonly<Record<string, Checker>> = {
   positions: checkPositions,
   skipped: checkNothingSkipped,
   owners: checkOwners,
+  passes: checkPasses,
   'saga-starts': checkSagaStarts,
   'saga-ends': checkSagaEnds,
   'saga-effects': checkSagaEffects,

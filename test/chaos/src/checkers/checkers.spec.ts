@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { BankOperation, Operation } from '../history/operation.js';
 import { check } from './all-checkers.js';
-import type { Evidence, LedgerRow, LoggedRecord, OwnedEffect, StartedSaga } from './evidence.js';
+import type { Evidence, LedgerRow, LoggedRecord, OwnedEffect, Pass, StartedSaga } from './evidence.js';
 import { checkProgress, checkRecovery, faultSpans, recoveryTimes, stalls } from './progress.js';
 
 const record = (n: number, offset = n, more: Partial<LoggedRecord> = {}): LoggedRecord => ({
@@ -51,6 +51,7 @@ const owned = (n: number, more: Partial<OwnedEffect> = {}): OwnedEffect => ({
   writer: 'c-1.1',
   ...more,
 });
+const pass = (n: number, token = `token-${n}`): Pass => ({ n, token });
 /** Effects of a saga: `-charge` is the compensation of `charge`. */
 const effects = (text: string): StartedSaga['effects'] =>
   text
@@ -103,6 +104,11 @@ const GOOD: Evidence = {
   scheduled: [{ n: 50, dueAtMs: 1_000, effectsAtMs: [1_002] }],
   halves: { committed: new Set([70]), effects: [70] },
   owned: [owned(0), owned(1), owned(2, { ownerEpoch: 2, owner: 'c-2.1', writer: 'c-2.1' })],
+  passes: {
+    logged: [1, 2, 3].map((n) => pass(n)),
+    intended: [0, 1, 2, 3, 4].map((n) => ({ ...pass(n), confirmed: Math.max(0, n - 2) })),
+    inOneTransaction: false,
+  },
   sagas: [DONE, UNDONE],
   bank: {
     opening: new Map(Object.entries({ ada: 100, escrow: 0, shop: 0, 'sku-1': 5 })),
@@ -271,6 +277,32 @@ describe('the checkers', () => {
     ],
   ])('find %s', (_what, broken, rule) => {
     expect(rules(broken)).toContain(rule);
+  });
+
+  test.each<[string, Partial<Evidence['passes']>, string]>([
+    ['a pass that is missing', { logged: [pass(1), pass(3)] }, 'passes have no gap'],
+    [
+      'a pass that was taken twice',
+      { logged: [pass(1), pass(2), pass(2, 'other'), pass(3)] },
+      'a pass is in the log once',
+    ],
+    [
+      'a pass under the token of another database',
+      { logged: [pass(1), pass(2), pass(3, 'other')] },
+      'a pass is what its service intended',
+    ],
+    [
+      'a service that is far ahead',
+      { intended: [1, 2, 3, 8].map((n) => ({ ...pass(n), confirmed: 0 })) },
+      'few passes are under way',
+    ],
+    [
+      'an answer that was never given',
+      { intended: [1, 2, 3, 4].map((n) => ({ ...pass(n), confirmed: n })) },
+      'an unanswered pass is not taken for answered',
+    ],
+  ])('find %s', (_what, changed, rule) => {
+    expect(rules({ passes: { ...GOOD.passes, ...changed } })).toContain(rule);
   });
 
   test('excuse a timer that a fault delays', () => {

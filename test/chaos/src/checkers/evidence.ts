@@ -54,6 +54,22 @@ export interface OwnedEffect {
   readonly writer: string;
 }
 
+/** A pass of a service's outbox, which the log knows by its number and its token. */
+export interface Pass {
+  readonly n: number;
+  readonly token: string;
+}
+
+/** The passes of a service's outbox. */
+export interface Passes {
+  /** As the log took them. */
+  readonly logged: readonly Pass[];
+  /** As the service intended them, amended ones included; with the newest that was answered, as it knew then. */
+  readonly intended: readonly (Pass & { readonly confirmed: number })[];
+  /** Service and bus share a database: a pass is intended and answered in one transaction. */
+  readonly inOneTransaction: boolean;
+}
+
 /** An effect of a saga, or the compensation of one, which a transaction committed. */
 export interface SagaEffect {
   readonly step: string;
@@ -100,6 +116,7 @@ export interface Evidence {
   /** Half messages: whose local work is committed, and each effect. */
   readonly halves: { readonly committed: ReadonlySet<number>; readonly effects: readonly number[] };
   readonly owned: readonly OwnedEffect[];
+  readonly passes: Passes;
   readonly sagas: readonly StartedSaga[];
   readonly bank: Bank;
   /** The groups that handle every message. */

@@ -4,8 +4,7 @@ import type { Evidence, Violation } from './evidence.js';
 /**
  * No effect of a fenced owner. At the commit of an effect, a deferred trigger reads which member owns the effect's partition at
  * that moment: the fence has locked that row until the commit, so that it cannot change in between. The rule: that member is one
- * of the process that wrote the effect. It applies to groups whose handlers write to the log's database; elsewhere the inbox
- * decides, and an owner that is fenced afterwards may have been first.
+ * of the process that wrote the effect.
  *
  * In addition an epoch has one owner: the effects of a partition in one owner epoch come from one process.
  */

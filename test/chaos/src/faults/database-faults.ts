@@ -2,12 +2,15 @@ import { type Fault, type FaultTargets, oneOf } from './fault.js';
 import { connectSoon, connectTo } from './own-connection.js';
 
 const LOCKED_TABLES = [
-  'outbox',
-  'log_batch',
-  'partition_owner',
-  'delivery_mark',
-  'consumer_position',
-  'parked_message',
+  'waybill.outbox',
+  'waybill.relay_intent',
+  'waybill.progress_owner',
+  'waybill.delivery_mark',
+  'waybill.consumer_position',
+  'waybill.parked_message',
+  'waybill_bus.log_batch',
+  'waybill_bus.log_source',
+  'waybill_bus.partition_owner',
 ];
 
 /** PostgreSQL crashes (it is stopped without a checkpoint), and starts again. */
@@ -18,7 +21,8 @@ export const serverCrash: Fault = {
   },
 };
 
-const OTHERS = 'a.datname = current_database() and a.pid <> pg_backend_pid()';
+/** Sessions of all databases of the run. */
+const OTHERS = "a.datname like 'chaos%' and a.pid <> pg_backend_pid()";
 
 /** An administrator, or a failover, ends sessions. */
 export const terminated: Fault = {
@@ -44,14 +48,18 @@ export const terminated: Fault = {
 /** Somebody holds a table with the strongest lock. */
 export const tableLocked: Fault = {
   durationMs: 3_000,
-  async begin({ server, database, random }) {
+  async begin({ server, database, bus, random }) {
     const table = oneOf(LOCKED_TABLES, random);
-    const client = await connectSoon(server.connectionString, database);
+    const client = await connectSoon(server.connectionString, isOfBus(table) ? bus : database);
     await client.query('begin');
-    await client.query(`lock table waybill.${table} in access exclusive mode`);
+    await client.query(`lock table ${table} in access exclusive mode`);
     return { detail: table, heal: () => client.end() };
   },
 };
+
+function isOfBus(table: string): boolean {
+  return table.startsWith('waybill_bus.');
+}
 
 /** Others take every connection that the server has left. */
 export const exhausted: Fault = {
@@ -86,12 +94,12 @@ export const idleInTransaction: Fault = {
 
 /** Changes a setting of the database, and opens all sessions again. */
 async function changeSetting(
-  { server, database }: FaultTargets,
+  { server, database, bus, random }: FaultTargets,
   setting: string,
   value: string,
 ): ReturnType<Fault['begin']> {
   // A session of its own: the setting does not apply to it.
-  const client = await connectSoon(server.connectionString, database);
+  const client = await connectSoon(server.connectionString, oneOf([database, bus], random));
   const { rows } = await client.query<{ name: string }>('select quote_ident(current_database()) as name');
   const name = rows[0]?.name ?? '';
   const renew = (): Promise<unknown> =>

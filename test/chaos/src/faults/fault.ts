@@ -1,13 +1,17 @@
-import type { PgDatabase } from '@waybill/kernel';
 import type { EmbeddedPostgres, RedisServer } from '@waybill/testing';
 import type { LoadProcess } from '../runner/load-process.js';
 import type { LogFollower } from '../runner/log-follower.js';
+import type { RunDatabase } from '../runner/run-database.js';
 
 /** What a fault may act on. */
 export interface FaultTargets {
   readonly server: EmbeddedPostgres;
-  /** The runner's own connections, which pass no proxy. */
-  readonly database: PgDatabase;
+  /** The runner's own connections to the service's database, which pass no proxy. */
+  readonly database: RunDatabase;
+  /** The bus's; the service's where that is the bus. */
+  readonly bus: RunDatabase;
+  /** The other service's. */
+  readonly local: RunDatabase;
   /** The clock of timers; undefined where there is none. */
   readonly redis: RedisServer | undefined;
   /** Where the run keeps its files. */

@@ -1,16 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import type { RunDatabase } from '../runner/run-database.js';
 
 /** How long a server that another fault has hit may take to accept a connection, in milliseconds. */
 const ACCEPT_MS = 30_000;
 
 /** A connection of its own to the run's database. Its loss is the fault's affair. */
-export async function connectTo(
-  connectionString: string,
-  database: { readonly pool: pg.Pool },
-): Promise<pg.Client> {
+export async function connectTo(connectionString: string, database: RunDatabase): Promise<pg.Client> {
   const url = new URL(connectionString);
-  url.pathname = new URL(database.pool.options.connectionString as string).pathname;
+  url.pathname = new URL(database.url).pathname;
   const client = new pg.Client({ connectionString: url.href });
   client.on('error', () => {});
   await client.connect();
@@ -18,10 +16,7 @@ export async function connectTo(
 }
 
 /** Like {@link connectTo}, while other faults may be at work: tries again until the server accepts the connection. */
-export async function connectSoon(
-  connectionString: string,
-  database: { readonly pool: pg.Pool },
-): Promise<pg.Client> {
+export async function connectSoon(connectionString: string, database: RunDatabase): Promise<pg.Client> {
   const until = Date.now() + ACCEPT_MS;
   for (;;) {
     try {

@@ -38,20 +38,20 @@ export const slowGroup: Fault = {
 export const retentionPasses: Fault = {
   durationMs: 8_000,
   async begin(targets) {
-    const { processes, database } = targets;
+    const { processes, bus } = targets;
     const members = consumersOf(SLOW_GROUP, processes);
     await othersAreQuick(targets);
     for (const member of members) await member.kill();
-    const { rows } = await database.pool.query<{ name: string; retention: string }>(
-      'select name, retention_ms::text as retention from waybill.topic',
+    const { rows } = await bus.pool.query<{ name: string; retention: string }>(
+      'select name, retention_ms::text as retention from waybill_bus.topic',
     );
-    await database.pool.query('update waybill.topic set retention_ms = $1', [RETENTION_MS]);
+    await bus.pool.query('update waybill_bus.topic set retention_ms = $1', [RETENTION_MS]);
     return {
       detail: SLOW_GROUP,
       heal: async () => {
         await passed(targets);
         for (const { name, retention } of rows)
-          await database.pool.query('update waybill.topic set retention_ms = $2 where name = $1', [
+          await bus.pool.query('update waybill_bus.topic set retention_ms = $2 where name = $1', [
             name,
             retention,
           ]);
@@ -63,25 +63,26 @@ export const retentionPasses: Fault = {
 };
 
 /** Waits until the other group has read everything: retention must pass one group only. */
-async function othersAreQuick({ database }: FaultTargets): Promise<void> {
+async function othersAreQuick({ bus }: FaultTargets): Promise<void> {
   const until = Date.now() + QUICK_MS;
   for (;;) {
-    const lags = await groupLag(database.session, OTHER_GROUP);
+    const lags = await groupLag(bus.session, OTHER_GROUP);
     if (lags.every(({ lag }) => lag < QUICK_RECORDS) || Date.now() > until) return;
     await sleep(50);
   }
 }
 
-const LOST = `
-  select p.id as "partitionId", p.number as partition, c.position::integer as "from", l.start_offset::integer as "upTo"
-    from waybill.topic t
-    join waybill.topic_partition p on p.topic_id = t.id
-    join waybill.consumer_group g on g.name = $2
+const STARTS = `
+  select p.id as "partitionId", p.number as partition, l.start_offset::integer as "upTo"
+    from waybill_bus.topic t
+    join waybill_bus.topic_partition p on p.topic_id = t.id
    cross join lateral waybill_bus.log_offsets(array[p.id]) l
-   cross join lateral (select c.position from waybill.consumer_position c
-                        where c.group_id = g.id and c.partition_id = p.id
-                        order by c.owner_epoch desc, c.position desc limit 1) c
-   where t.name = $1 and c.position < l.start_offset`;
+   where t.name = $1`;
+const POSITION = `
+  select c.position::integer as "from" from waybill.consumer_position c
+    join waybill.consumer_group g on g.id = c.group_id and g.name = $1
+   where c.partition_id = $2
+   order by c.owner_epoch desc, c.position desc limit 1`;
 
 interface LostRange {
   readonly partitionId: number;
@@ -90,21 +91,31 @@ interface LostRange {
   readonly upTo: number;
 }
 
-/** Waits until retention has passed the group in some partition. */
-async function passed({ database }: FaultTargets): Promise<void> {
-  const until = Date.now() + DROP_MS;
-  for (;;) {
-    const { rowCount } = await database.pool.query(LOST, [TOPIC, SLOW_GROUP]);
-    if ((rowCount ?? 0) > 0 || Date.now() > until) return;
-    await sleep(200);
+/** What retention has taken from the group before it was read. */
+async function lostRanges({ database, bus }: FaultTargets): Promise<LostRange[]> {
+  const ranges: LostRange[] = [];
+  for (const start of (await bus.pool.query<Omit<LostRange, 'from'>>(STARTS, [TOPIC])).rows) {
+    const { rows } = await database.pool.query<Pick<LostRange, 'from'>>(POSITION, [
+      SLOW_GROUP,
+      start.partitionId,
+    ]);
+    const [position] = rows;
+    if (position !== undefined && position.from < start.upTo) ranges.push({ ...start, ...position });
   }
+  return ranges;
+}
+
+/** Waits until retention has passed the group in some partition. */
+async function passed(targets: FaultTargets): Promise<void> {
+  const until = Date.now() + DROP_MS;
+  while ((await lostRanges(targets)).length === 0 && Date.now() < until) await sleep(200);
 }
 
 /** What an operator does: docs/OPERATIONS.md, "A group has lost records". What is lost is noted. */
-async function continueFromTheStart({ database, log }: FaultTargets): Promise<void> {
+async function continueFromTheStart(targets: FaultTargets): Promise<void> {
+  const { database, log } = targets;
   await log.catchUp();
-  const { rows } = await database.pool.query<LostRange>(LOST, [TOPIC, SLOW_GROUP]);
-  for (const { partitionId, partition, from, upTo } of rows) {
+  for (const { partitionId, partition, from, upTo } of await lostRanges(targets)) {
     const lost = log.records
       .filter((one) => one.partition === partition && one.offset >= from && one.offset < upTo)
       .map(({ n }) => n);
@@ -116,7 +127,7 @@ async function continueFromTheStart({ database, log }: FaultTargets): Promise<vo
     );
     await database.pool.query(
       `with taken as (
-         update waybill_bus.partition_owner o set owner_epoch = o.owner_epoch + 1
+         update waybill.progress_owner o set owner_epoch = o.owner_epoch + 1
            from waybill.consumer_group g
           where g.name = $1 and o.group_id = g.id and o.partition_id = $2
          returning o.group_id, o.partition_id, o.owner_epoch)

@@ -2,22 +2,31 @@ import type pg from 'pg';
 import type { Fault } from './fault.js';
 import { connectSoon } from './own-connection.js';
 
-const TABLES = [
-  'topic',
-  'topic_partition',
-  'outbox',
-  'relay_cursor',
-  'log_batch',
-  'consumer_group',
-  'group_member',
-  'partition_owner',
-  'consumer_position',
-  'delivery_mark',
-  'parked_message',
-  'dead_letter',
-  'timer',
-  'half_message',
-];
+const TABLES = {
+  waybill: [
+    'topic',
+    'topic_partition',
+    'outbox',
+    'relay_intent',
+    'consumer_group',
+    'progress_owner',
+    'consumer_position',
+    'delivery_mark',
+    'parked_message',
+    'dead_letter',
+    'timer',
+    'half_message',
+  ],
+  waybill_bus: [
+    'topic',
+    'topic_partition',
+    'log_batch',
+    'log_source',
+    'consumer_group',
+    'group_member',
+    'partition_owner',
+  ],
+};
 const LOCK_ATTEMPTS = 50;
 let upgrades = 0;
 
@@ -27,25 +36,36 @@ let upgrades = 0;
  */
 export const schemaUpgrade: Fault = {
   durationMs: 1_000,
-  async begin({ server, database }) {
-    const client = await connectSoon(server.connectionString, database);
+  async begin({ server, database, bus, local }) {
     upgrades += 1;
     const column = `added_${upgrades}`;
-    try {
-      await client.query("set lock_timeout = '200ms'");
-      for (const table of TABLES)
-        await untilLocked(client, `alter table waybill.${table} add column ${column} integer default 7`);
-      const { rows } = await client.query<{ definition: string }>(
-        `select pg_get_functiondef(p.oid) as definition from pg_proc p
-          where p.pronamespace = 'waybill'::regnamespace and p.prokind = 'f'`,
-      );
-      for (const { definition } of rows) await untilLocked(client, definition);
-    } finally {
-      await client.end();
+    for (const [one, schema] of [
+      [bus, 'waybill_bus'],
+      [database, 'waybill'],
+      [local, 'waybill'],
+    ] as const) {
+      const client = await connectSoon(server.connectionString, one);
+      try {
+        await upgrade(client, schema, column);
+      } finally {
+        await client.end();
+      }
     }
-    return { detail: `column ${column} in ${TABLES.length} tables`, heal: async () => {} };
+    return { detail: `column ${column} in all databases`, heal: async () => {} };
   },
 };
+
+async function upgrade(client: pg.Client, schema: keyof typeof TABLES, column: string): Promise<void> {
+  await client.query("set lock_timeout = '200ms'");
+  for (const table of TABLES[schema])
+    await untilLocked(client, `alter table ${schema}.${table} add column ${column} integer default 7`);
+  const { rows } = await client.query<{ definition: string }>(
+    `select pg_get_functiondef(p.oid) as definition from pg_proc p
+      where p.pronamespace = $1::regnamespace and p.prokind = 'f'`,
+    [schema],
+  );
+  for (const { definition } of rows) await untilLocked(client, definition);
+}
 
 async function untilLocked(client: pg.Client, statement: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {

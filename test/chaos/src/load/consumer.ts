@@ -1,6 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Consumer, deadLetter, type Delivery, resolveSubscription } from '@waybill/consumer';
-import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
+import {
+  Consumer,
+  deadLetter,
+  type Delivery,
+  ProgressRetention,
+  resolveSubscription,
+} from '@waybill/consumer';
+import { PgTransactionRunner } from '@waybill/kernel';
 import type { PoolClient } from 'pg';
 import { openProgram, type ProgramSettings, settingsOf } from './program.js';
 import { HALF_TOPIC, LATER_TOPIC, TOPIC } from './topic.js';
@@ -12,8 +18,6 @@ interface ConsumerSettings extends ProgramSettings {
   readonly heartbeatMs: number;
   /** Whether it also handles what is due later, and half messages. */
   readonly handlesOthers: boolean;
-  /** Name of the database that its handlers write to, on the same server; default: the log's. */
-  readonly elsewhere?: string;
 }
 
 /** Some messages fail at their first attempts, some are slow, some try to end the transaction that they are lent, some are refused. */
@@ -28,17 +32,13 @@ type Order = { readonly n: number };
 const settings = settingsOf<ConsumerSettings>();
 let consumer: Consumer | undefined;
 let deliveries = 0;
-const effects = settings.elsewhere === undefined ? undefined : openElsewhere(settings.elsewhere);
+let retention: ProgressRetention | undefined;
+/** The rings turn in seconds here. */
+const INTERVAL_MS = 200;
 const { database, log, logger, history } = openProgram(settings, async () => {
+  await retention?.service.stop();
   await consumer?.stop();
-  await effects?.close();
 });
-
-function openElsewhere(name: string): PgDatabase {
-  const url = new URL(settings.url);
-  url.pathname = `/${name}`;
-  return new PgDatabase({ connectionString: url.href, connectionsMax: 12, applicationName: settings.name });
-}
 
 async function handle(delivery: Delivery): Promise<void> {
   const { partition, offset, attempt } = delivery;
@@ -94,7 +94,7 @@ consumer = new Consumer(
       resolveSubscription(TOPIC, handle, { concurrency, retry, maxProcessingMs: 4_000 }),
     ],
     database,
-    transactions: new PgTransactionRunner(effects ?? database),
+    transactions: new PgTransactionRunner(database),
     log,
     logger,
   },
@@ -102,4 +102,9 @@ consumer = new Consumer(
   { leaseMs, heartbeatMs, maxCrashes: 100, drainMs: 5_000 },
 );
 await consumer.start();
+// The other service has no relay, whose process turns the rings.
+if (settings.service !== undefined) {
+  retention = new ProgressRetention(database, { intervalMs: INTERVAL_MS }, logger);
+  retention.service.start();
+}
 console.log('ready');

@@ -3,7 +3,7 @@ import { HalfMessageChecker, HalfMessages, LocalDatabases } from '@waybill/half-
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { Outbox } from '@waybill/outbox';
 import type { PoolClient } from 'pg';
-import { openProgram, type ProgramSettings, settingsOf } from './program.js';
+import { databaseUrl, openProgram, type ProgramSettings, settingsOf } from './program.js';
 import { seededRandom } from './random.js';
 import { HALF_TOPIC } from './topic.js';
 
@@ -32,10 +32,9 @@ const random = seededRandom(settings.seed);
 let stopping = false;
 let working: Promise<void> | undefined;
 let checker: HalfMessageChecker | undefined;
-const localUrl = new URL(settings.url);
-localUrl.pathname = `/${settings.local}`;
-const local = new PgDatabase({ connectionString: localUrl.href, connectionsMax: 4 });
-const asking = new PgDatabase({ connectionString: localUrl.href, connectionsMax: 2 });
+const localUrl = databaseUrl(settings.url, settings.local);
+const local = new PgDatabase({ connectionString: localUrl, connectionsMax: 4 });
+const asking = new PgDatabase({ connectionString: localUrl, connectionsMax: 2 });
 const { database, log, logger, history } = openProgram(settings, async () => {
   stopping = true;
   await working;

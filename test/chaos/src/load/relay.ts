@@ -1,3 +1,4 @@
+import { ProgressRetention } from '@waybill/consumer';
 import { Bell } from '@waybill/kernel';
 import { LogRetention } from '@waybill/log/postgres';
 import { OutboxRetention, Relay } from '@waybill/outbox';
@@ -7,13 +8,14 @@ const settings = settingsOf<ProgramSettings>();
 let relay: Relay | undefined;
 /** The rings turn in seconds here. */
 const INTERVAL_MS = 200;
-const { database, log, logger } = openProgram(settings, async () => {
+const { database, bus, log, logger } = openProgram(settings, async () => {
   await Promise.all(retention.map(({ service }) => service.stop()));
   await relay?.service.stop();
 });
 const retention = [
   new OutboxRetention(database, { retentionMs: 1_000, intervalMs: INTERVAL_MS }, logger),
-  new LogRetention(database, { bucketMs: 3_000, intervalMs: INTERVAL_MS }, logger),
+  new LogRetention(bus, { bucketMs: 3_000, intervalMs: INTERVAL_MS }, logger),
+  new ProgressRetention(database, { intervalMs: INTERVAL_MS }, logger),
 ];
 relay = new Relay({ database, log, bell: new Bell(), logger }, { pollMaxMs: 100, leaseMs: 2_000 });
 relay.service.start();

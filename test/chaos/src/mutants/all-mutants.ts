@@ -68,12 +68,11 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       'if (wasOpen && isConnectionLoss(error)) return { done: records, failed: undefined };\n            if (error instanceof TransactionLostError)',
   },
   'cursor-behind': {
-    what: 'the cursor is stored as it was before the pass',
+    what: 'a pass is stored as if it led to where it began',
     faults: ['none'],
-    at: { sqlFunction: 'relay_advance' },
-    find: 'after_seq + 1, new_base, new_target',
-    replace:
-      'after_seq + 1, coalesce((select c.base from waybill.relay_cursor c order by c.seq desc limit 1), new_base), new_target',
+    at: { sqlFunction: 'relay_intend' },
+    find: 'after_token, new_base, new_target,',
+    replace: 'after_token, new_base, new_base,',
   },
   'offsets-restart': {
     what: 'an append takes the offset of the last record instead of the next',

@@ -4,7 +4,7 @@ const BACKWARD = 'saga/dist/machine/backward.js';
 const PARTICIPANT = 'saga/dist/participant/saga-command-server.js';
 const LOCAL_DATABASE = 'half-message/dist/local-database.js';
 
-/** Planted bugs in sagas, in deliveries to another database, in half messages and in timers. */
+/** Planted bugs in sagas, in the take-over of partitions, in half messages and in timers. */
 export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   'saga-forgets-time-out': {
     what: 'a saga whose command is not answered in time goes on waiting',
@@ -62,12 +62,12 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
     find: 'await session.run(savepoint.goBack);',
     replace: '',
   },
-  'ignore-inbox': {
-    what: 'a message that has taken effect in another database takes effect again',
-    faults: ['rebalance'],
-    at: { file: 'consumer/dist/delivery/delivery-transaction.js' },
-    find: 'if (!taken)',
-    replace: 'if (false)',
+  'take-keeps-epoch': {
+    what: 'a partition is taken without a new owner epoch',
+    faults: ['pause', 'block', 'rebalance'],
+    at: { sqlFunction: 'progress_take' },
+    find: 'owner_epoch = o.owner_epoch + 1',
+    replace: 'owner_epoch = o.owner_epoch',
   },
   'fence-is-left-out': {
     what: 'what a delivery has done is marked without asking the fence',

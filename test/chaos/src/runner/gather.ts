@@ -1,10 +1,13 @@
 import { DeadLetters } from '@waybill/dead-letter';
+import type { PgDatabase } from '@waybill/kernel';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import type { Evidence, LedgerRow, OpenDeadLetter, ScheduledMessage } from '../checkers/evidence.js';
 import { readHistory } from '../history/read-history.js';
 import { TOPIC } from '../load/topic.js';
 import { LogFollower } from './log-follower.js';
 import { GROUPS } from './programs.js';
 import { readOwners } from './owner-tables.js';
+import { readPasses } from './pass-tables.js';
 import { readBank, readSagas } from './saga-tables.js';
 import type { System } from './system.js';
 
@@ -23,10 +26,14 @@ export async function gather(system: System, follower: LogFollower, folder: stri
     logAgain: again.records,
     lostToRetention: await readLostToRetention(system),
     ledger: [...(await readLedger(system)), ...(await readLedger({ database: system.local }))],
-    deadLetters: await readDeadLetters(system),
+    deadLetters: [
+      ...(await readDeadLetters(system.database, system)),
+      ...(await readDeadLetters(system.local, system)),
+    ],
     scheduled: await readScheduled(system),
     halves: await readHalves(system),
-    owned: await readOwners(system.database.pool),
+    owned: [...(await readOwners(system.database.pool)), ...(await readOwners(system.local.pool))],
+    passes: await readPasses(system.database.pool, system.bus.pool),
     sagas: await readSagas(system.database.pool),
     bank: await readBank(system.database.pool),
     groups: Object.keys(GROUPS),
@@ -64,8 +71,9 @@ async function readScheduled({ database }: System): Promise<ScheduledMessage[]> 
   return rows;
 }
 
-async function readDeadLetters({ database, log }: System): Promise<OpenDeadLetter[]> {
-  const letters = new DeadLetters(database, log);
+/** @param database of the service whose dead letters they are */
+async function readDeadLetters(database: PgDatabase, { bus }: System): Promise<OpenDeadLetter[]> {
+  const letters = new DeadLetters(database, new PostgresLogEngine(bus, { service: database }));
   const found: OpenDeadLetter[] = [];
   for await (const { group, payload, reason } of letters.export({ topic: TOPIC }))
     found.push({ group, n: (JSON.parse(String(payload)) as Payload).n, reason });

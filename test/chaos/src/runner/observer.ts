@@ -15,6 +15,13 @@ const POSITIONS = `
                          order by c.owner_epoch desc, c.position desc limit 1) c
    where t.name = $1`;
 
+interface Position {
+  readonly group: string;
+  readonly partition: number;
+  readonly position: number;
+  readonly ownerEpoch: number;
+}
+
 /** Records the positions of all groups and the sums of the bank, and follows the log, until it is stopped. */
 export class Observer {
   #stopped = false;
@@ -45,16 +52,12 @@ export class Observer {
 
   async #look(): Promise<void> {
     await this.log.catchUp();
-    const { rows } = await this.system.database.pool.query<{
-      group: string;
-      partition: number;
-      position: number;
-      ownerEpoch: number;
-    }>(POSITIONS, [TOPIC]);
-    const looks = await this.system.database.pool.query<{ pence: number; poorest: number; fewest: number }>(
-      BANK,
+    const { database, local } = this.system;
+    const positions = await Promise.all(
+      [database, local].map(({ pool }) => pool.query<Position>(POSITIONS, [TOPIC])),
     );
+    const looks = await database.pool.query<{ pence: number; poorest: number; fewest: number }>(BANK);
     for (const look of looks.rows) this.history.write({ f: 'bank', ...look });
-    for (const row of rows) this.history.write({ f: 'position', ...row });
+    for (const { rows } of positions) for (const row of rows) this.history.write({ f: 'position', ...row });
   }
 }

@@ -5,7 +5,7 @@ const LEASE = { leaseMs: 2_500, heartbeatMs: 500 };
 /** Messages that one incarnation of a producer may number. */
 const NUMBERS = 1_000_000;
 
-/** The groups that handle every message, and in which order; the handlers of `elsewhere` write to another database. */
+/** The groups that handle every message, and in which order; `elsewhere` belongs to another service, with a database of its own. */
 export const GROUPS = { 'by-key': 'key', 'by-partition': 'partition', elsewhere: 'key' } as const;
 
 /** Sagas that are started per second, all processes together. */
@@ -26,17 +26,22 @@ export interface ProgramsToRun {
   /** Business transactions per second, all producers together. */
   readonly perSecond: number;
   readonly keys: number;
-  /** Name of the other database. */
+  /** Name of the service's database. */
+  readonly main: string;
+  /** Name of the other service's database. */
   readonly local: string;
+  /** Name of the bus's database; undefined where the service's database is the bus. */
+  readonly bus: string | undefined;
   /** Redis as the clock of timers, where there is one. */
   readonly redis: string | undefined;
 }
 
 /** Settings of every process. */
-function commonSettings({ folder, seed }: ProgramsToRun) {
+function commonSettings({ folder, seed, bus }: ProgramsToRun) {
   return (name: string, index: number, incarnation: number): Record<string, unknown> => ({
     history: join(folder, `${name}.ndjson`),
     seed: seed + index * 1_000 + incarnation,
+    ...(bus === undefined ? {} : { bus }),
   });
 }
 
@@ -58,7 +63,7 @@ function sagas(number: number, load: ProgramsToRun): Program {
 
 /** The processes of the load. */
 export function programs(load: ProgramsToRun): Program[] {
-  const { seed, perSecond, keys, local, redis } = load;
+  const { seed, perSecond, keys, main, local, bus, redis } = load;
   const common = commonSettings(load);
   const producer = (number: number): Program => [
     `producer-${number}`,
@@ -102,7 +107,7 @@ export function programs(load: ProgramsToRun): Program[] {
       group,
       concurrency: GROUPS[group],
       handlesOthers: group === 'by-key',
-      ...(group === 'elsewhere' ? { elsewhere: local } : {}),
+      ...(group === 'elsewhere' ? { service: local, bus: bus ?? main } : {}),
       ...LEASE,
     }),
   ];

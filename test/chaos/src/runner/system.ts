@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PgDatabase } from '@waybill/kernel';
 import type { LogEngine, Topics } from '@waybill/log';
 import { PostgresLogEngine } from '@waybill/log/postgres';
 import { migrate } from '@waybill/schema';
@@ -10,13 +9,15 @@ import { startRunRedis } from '../faults/redis-faults.js';
 import { COMMANDS } from '../load/saga-definitions.js';
 import { HALF_TOPIC, LATER_TOPIC, SAGA_GROUP, TOPIC } from '../load/topic.js';
 import type { Mutant, Planting } from '../mutants/mutant.js';
-import { plantInDatabase } from '../mutants/plant-in-database.js';
+import { plantInDatabases } from '../mutants/plant-in-database.js';
 import { mountSmallDisk, unmount } from './mount-namespace.js';
 import { watchOwners } from './owner-tables.js';
+import { watchPasses } from './pass-tables.js';
 import { programs } from './programs.js';
 import { LoadProcess } from './load-process.js';
+import { RunDatabase } from './run-database.js';
 import { createSagaTables } from './saga-tables.js';
-import { PUBLISHERS_RING, turnRings } from './turning-rings.js';
+import { PUBLISHERS_RING, turnBus, turnRings } from './turning-rings.js';
 
 const PARTITIONS = 6;
 const KEYS = 60;
@@ -38,9 +39,12 @@ const TABLES = `
 /** The system under test: a server of its own, a database, and the processes of the load. */
 export interface System {
   readonly server: EmbeddedPostgres;
-  readonly database: PgDatabase;
-  /** Another database: of the local work of half messages, and of handlers that write elsewhere. */
-  readonly local: PgDatabase;
+  /** The service's. */
+  readonly database: RunDatabase;
+  /** The bus's: in runs with an odd seed a database of its own, otherwise the service's. */
+  readonly bus: RunDatabase;
+  /** The database of another service, which has a group of its own; and of the local work of half messages. */
+  readonly local: RunDatabase;
   /** The clock of timers; undefined where there is none. */
   readonly redis: RedisServer | undefined;
   readonly log: LogEngine;
@@ -61,22 +65,29 @@ export async function startSystem(
 ): Promise<System> {
   const { server, stop } = await startServer(hasSmallDisk);
   const created = await createDatabase(server, 'chaos');
-  await migrate({ connectionString: created.connectionString });
-  const database = new PgDatabase({ connectionString: created.connectionString, connectionsMax: 6 });
+  const { connectionString } = created;
+  await migrate({ connectionString, part: 'service' });
+  const database = new RunDatabase(connectionString, 6);
+  const ofBus = seed % 2 === 1 ? await createDatabase(server, 'chaos_bus') : created;
+  await migrate({ connectionString: ofBus.connectionString, part: 'bus' });
+  const bus = ofBus === created ? database : new RunDatabase(ofBus.connectionString, 4);
   await database.pool.query(TABLES);
   await createSagaTables(database.pool);
-  await watchOwners(database.pool, TOPIC);
-  if (mutant !== undefined) await plantInDatabase(database.pool, mutant);
-  await turnRings(database.pool);
-  const log = new PostgresLogEngine(database);
+  const local = await localDatabase(server);
+  for (const { pool } of [database, local]) await watchOwners(pool, TOPIC);
+  await watchPasses(database.pool, bus.pool);
+  const plantings: Planting[] = [PUBLISHERS_RING, ...(mutant === undefined ? [] : [mutant])];
+  const pools = [...new Set([database.pool, bus.pool, local.pool])];
+  if (mutant !== undefined) await plantInDatabases(pools, mutant);
+  for (const { pool } of [database, local]) await turnRings(pool);
+  await turnBus(bus.pool);
+  const log = new PostgresLogEngine(bus, { service: database });
   const { topics } = log;
   await topics.create(TOPIC, { partitions: PARTITIONS });
   await topics.create(LATER_TOPIC, { partitions: 2 });
   await topics.create(HALF_TOPIC, { partitions: 2 });
   for (const topic of [...Object.values(COMMANDS), `${SAGA_GROUP}.saga-replies`])
     await topics.create(topic, { partitions: 2 });
-  const local = await localDatabase(server);
-  const plantings: Planting[] = [PUBLISHERS_RING, ...(mutant === undefined ? [] : [mutant])];
   const redis = await startRunRedis(folder);
   const processes = await Promise.all(
     programs({
@@ -85,15 +96,18 @@ export async function startSystem(
       perSecond,
       keys: KEYS,
       redis: redis?.url,
-      local: new URL(local.pool.options.connectionString as string).pathname.slice(1),
+      main: database.name,
+      local: local.name,
+      bus: bus === database ? undefined : bus.name,
     }).map(([name, program, settings]) =>
-      LoadProcess.create(name, program, created.connectionString, settings, plantings),
+      LoadProcess.create(name, program, connectionString, settings, plantings),
     ),
   );
   await Promise.all(processes.map((one) => one.start()));
   return {
     server,
     database,
+    bus,
     local,
     redis,
     folder,
@@ -102,7 +116,7 @@ export async function startSystem(
     processes,
     close: async () => {
       await Promise.all(processes.map((one) => one.close()));
-      await Promise.all([database.close(), local.close()]);
+      await Promise.all([...new Set([database, bus, local])].map((one) => one.close()));
       await Promise.all([stop(), redis?.stop()]);
     },
   };
@@ -130,10 +144,10 @@ async function startServer(
   };
 }
 
-async function localDatabase(server: EmbeddedPostgres): Promise<PgDatabase> {
+async function localDatabase(server: EmbeddedPostgres): Promise<RunDatabase> {
   const { connectionString } = await createDatabase(server, 'chaos_local');
-  await migrate({ connectionString });
-  const local = new PgDatabase({ connectionString, connectionsMax: 2 });
+  await migrate({ connectionString, part: 'service' });
+  const local = new RunDatabase(connectionString, 4);
   await local.pool.query(`create table half_done (n integer primary key); ${LEDGER}`);
   return local;
 }

@@ -4,8 +4,8 @@ import type { Planting } from '../mutants/mutant.js';
 
 /** The slots of the rings are current for this long in a run, in seconds, instead of minutes and hours. */
 const SLOT_SECONDS = 2;
-/** Rows of a slot of the relay's cursor, instead of 10,000. */
-const CURSOR_ROWS = 100;
+/** Passes of a slot of the relay's intents, instead of 10,000. */
+const INTENTS = 100;
 const PER_HOUR = '/ 3600)::bigint % 4';
 const RINGS: readonly Planting[] = [
   {
@@ -13,14 +13,14 @@ const RINGS: readonly Planting[] = [
     find: PER_HOUR,
     replace: `/ ${SLOT_SECONDS})::bigint % 4`,
   },
-  ...['relay_advance', 'relay_cursor_recycle', 'relay_adopt'].map((sqlFunction) => ({
+  ...['relay_intend', 'relay_intent_recycle'].map((sqlFunction) => ({
     at: { sqlFunction },
     find: '/ 10000',
-    replace: `/ ${CURSOR_ROWS}`,
+    replace: `/ ${INTENTS}`,
   })),
 ];
 
-/** Lets the rings turn in seconds: what they do once in an hour must be seen in a run. Slots of publishers turn by {@link PUBLISHERS_RING}. */
+/** Lets a service's rings turn in seconds: what they do once in an hour must be seen in a run. Slots of publishers turn by {@link PUBLISHERS_RING}. */
 export async function turnRings(pool: Pool): Promise<void> {
   for (const ring of RINGS) await plantInDatabase(pool, ring);
   for (const table of ['consumer_position', 'delivery_mark'])
@@ -30,6 +30,19 @@ export async function turnRings(pool: Pool): Promise<void> {
     );
   await pool.query(
     `alter table waybill.outbox alter column slot
+       set default (floor(extract(epoch from clock_timestamp()) / ${SLOT_SECONDS})::bigint % 8)::smallint`,
+  );
+}
+
+/** Lets the bus's ring of passes turn in seconds. Its buckets are turned by its retention. */
+export async function turnBus(pool: Pool): Promise<void> {
+  await plantInDatabase(pool, {
+    at: { sqlFunction: 'log_source_recycle' },
+    find: '/ 86400)::bigint',
+    replace: `/ ${SLOT_SECONDS})::bigint`,
+  });
+  await pool.query(
+    `alter table waybill_bus.log_source alter column slot
        set default (floor(extract(epoch from clock_timestamp()) / ${SLOT_SECONDS})::bigint % 8)::smallint`,
   );
 }

@@ -12,7 +12,7 @@ const HANDLED = `
          (select count(*) from waybill.dead_letter d where d.topic = $1)::integer as dead`;
 
 /** Deliveries, timers, half messages and sagas that are not done: the most of one of them. */
-export async function undone({ database, local }: System): Promise<number> {
+export async function undone({ database, bus, local }: System): Promise<number> {
   const { rows } = await database.pool.query<{
     published: number;
     later: number;
@@ -20,8 +20,10 @@ export async function undone({ database, local }: System): Promise<number> {
     handled: number;
     dead: number;
   }>(HANDLED, [TOPIC]);
-  const others = await local.pool.query<{ done: number; handled: number }>(
-    `select (select count(*) from half_done)::integer as done, (select count(*) from ledger)::integer as handled`,
+  const others = await local.pool.query<{ done: number; handled: number; dead: number }>(
+    `select (select count(*) from half_done)::integer as done, (select count(*) from ledger)::integer as handled,
+            (select count(*) from waybill.dead_letter d where d.topic = $1)::integer as dead`,
+    [TOPIC],
   );
   const sagas = await database.pool.query<{ open: number }>(OPEN_SAGAS);
   const [row] = rows;
@@ -29,7 +31,7 @@ export async function undone({ database, local }: System): Promise<number> {
   if (row === undefined || other === undefined) return 1;
   const groups = Object.keys(GROUPS);
   let lag = 0;
-  for (const group of groups) for (const one of await groupLag(database.session, group)) lag += one.lag;
-  const messages = row.published * groups.length - row.handled - other.handled - row.dead;
+  for (const group of groups) for (const one of await groupLag(bus.session, group)) lag += one.lag;
+  const messages = row.published * groups.length - row.handled - other.handled - row.dead - other.dead;
   return Math.max(other.done - row.halves, messages, lag, row.later, sagas.rows[0]?.open ?? 1);
 }
