@@ -1,0 +1,142 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { findDisagreement, reconcile } from '@waybill/outbox';
+import type { TestDatabase } from '@waybill/testing';
+import { upTo } from '../support/fixture.js';
+import { copyOf, drain, OwnService, TestBus } from '../support/own-databases.js';
+
+let bus: TestBus;
+let service: OwnService;
+let copies: TestDatabase[];
+
+beforeEach(async () => {
+  bus = await TestBus.create();
+  service = await OwnService.create(bus);
+  copies = [];
+});
+afterEach(async () => {
+  await service.close();
+  await bus.close();
+  await Promise.all(copies.map((copy) => copy.drop()));
+});
+
+async function publishAndMove(numbers: readonly number[]): Promise<void> {
+  for (const n of numbers) {
+    await service.publish([n]);
+    await drain(service.relay());
+  }
+}
+
+/** A backup of the service's database as it is now; the service goes on. */
+async function backUpService(): Promise<TestDatabase> {
+  const { created } = service;
+  await service.database.close();
+  const copy = await copyOf(created);
+  copies.push(copy);
+  service = await OwnService.of(created, bus);
+  return copy;
+}
+
+/** The service goes on with a backup of its database. */
+async function restoreService(copy: TestDatabase): Promise<void> {
+  await service.database.close();
+  copies.push(service.created);
+  copies = copies.filter((each) => each !== copy);
+  service = await OwnService.of(copy, bus);
+}
+
+describe("a service's database that was restored", () => {
+  test('stops its relay before anything is published under a known number, and goes on when it is reconciled', async () => {
+    await publishAndMove(upTo(3));
+    const backup = await backUpService();
+    await publishAndMove([3, 4]);
+    await restoreService(backup);
+    await service.publish([10]);
+    await expect(service.relay().runOnce()).rejects.toMatchObject({ code: 'SOURCE_DIVERGED' });
+    await expect(service.relay().runOnce()).rejects.toMatchObject({ code: 'SOURCE_DIVERGED' });
+    expect((await bus.read()).numbers).toEqual([0, 1, 2, 3, 4]);
+
+    const found = await findDisagreement(service.database, service.log);
+    expect(found).toMatchObject({ commonN: 3, busN: 5 });
+    expect(found.onlyInLog).toEqual((await bus.read()).ids.slice(3));
+    expect(await reconcile(service.database, found)).toBe(1);
+    await drain(service.relay());
+    await publishAndMove([11]);
+    expect((await bus.read()).numbers).toEqual([0, 1, 2, 3, 4, 10, 11]);
+  });
+
+  test('keeps what waited in the outbox at the time of the backup, unless the log has it', async () => {
+    await publishAndMove([0]);
+    await service.publish([1]);
+    await service.publish([2]);
+    const backup = await backUpService();
+    await drain(service.relay());
+    await restoreService(backup);
+    await service.publish([3]);
+    await expect(service.relay().runOnce()).rejects.toMatchObject({ code: 'SOURCE_DIVERGED' });
+    await reconcile(service.database, await findDisagreement(service.database, service.log));
+    await drain(service.relay());
+    expect((await bus.read()).numbers).toEqual([0, 1, 2, 3]);
+  });
+
+  test('is noticed also when a copy of it has published as many passes', async () => {
+    await publishAndMove([0]);
+    const copy = await backUpService();
+    await publishAndMove([1]);
+    const clone = await OwnService.of(copy, bus);
+    try {
+      await clone.publish([100]);
+      const relay = clone.relay();
+      await expect(drain(relay)).rejects.toMatchObject({ code: 'SOURCE_DIVERGED' });
+    } finally {
+      await clone.database.close();
+    }
+    await publishAndMove([2]);
+    expect((await bus.read()).numbers).toEqual([0, 1, 2]);
+  });
+});
+
+describe('a bus that was restored', () => {
+  test('stops the relay, and gets exactly what it lacks once an operator says so', async () => {
+    await publishAndMove(upTo(3));
+    await bus.database.close();
+    const backup = await copyOf(bus.created);
+    const first = bus;
+    bus = TestBus.of(first.created);
+    const { created } = service;
+    await service.database.close();
+    service = await OwnService.of(created, bus);
+    await publishAndMove([3, 4, 5]);
+
+    await service.database.close();
+    await bus.database.close();
+    copies.push(first.created);
+    bus = TestBus.of(backup);
+    service = await OwnService.of(created, bus);
+    await service.publish([6]);
+    await expect(service.relay().runOnce()).rejects.toMatchObject({ code: 'LOG_WENT_BACK' });
+    expect((await bus.read()).numbers).toEqual([0, 1, 2]);
+
+    await bus.database.pool.query('select waybill_bus.log_raise_epoch()');
+    await drain(service.relay());
+    expect((await bus.read()).numbers).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    await publishAndMove([7]);
+    const { numbers, ids } = await bus.read();
+    expect(numbers).toEqual(upTo(8));
+    expect(new Set(ids).size).toBe(8);
+  });
+});
+
+test('another bus than the one that a service is bound to is refused', async () => {
+  await publishAndMove([0]);
+  const other = await TestBus.create();
+  const { created } = service;
+  try {
+    await service.database.close();
+    await expect(OwnService.of(created, other).then((each) => each.relay().runOnce())).rejects.toMatchObject({
+      code: 'BUS_MISMATCH',
+    });
+  } finally {
+    service = await OwnService.of(created, bus);
+    await other.close();
+  }
+});
