@@ -19,10 +19,12 @@ afterEach(async () => {
   await Promise.all(copies.map((copy) => copy.drop()));
 });
 
+/** By one relay, which notes in each pass that the one before was answered. */
 async function publishAndMove(numbers: readonly number[]): Promise<void> {
+  const relay = service.relay();
   for (const n of numbers) {
     await service.publish([n]);
-    await drain(service.relay());
+    await drain(relay);
   }
 }
 

@@ -87,12 +87,14 @@ begin
   end if;
   create temporary table kept_message on commit drop as
     select o.* from :schema.outbox o
-     where o.created_at > newest.made_at
-        or o.timer_action is null and not o.message_id = any (in_log)
-           and not pg_visible_in_snapshot(o.xid, common.base)
-           and not (pg_visible_in_snapshot(o.xid, common.target) and (common.upto_id >= common.end_id or o.id <= common.upto_id))
-        or o.timer_action is not null and not pg_visible_in_snapshot(o.xid, newest.base)
-           and not (pg_visible_in_snapshot(o.xid, newest.target) and (newest.upto_id >= newest.end_id or o.id <= newest.upto_id));
+     where (o.timer_action is not null or not o.message_id = any (in_log))
+       and (o.created_at > newest.made_at
+            or o.timer_action is null and not pg_visible_in_snapshot(o.xid, common.base)
+               and not (pg_visible_in_snapshot(o.xid, common.target)
+                        and (common.upto_id >= common.end_id or o.id <= common.upto_id))
+            or o.timer_action is not null and not pg_visible_in_snapshot(o.xid, newest.base)
+               and not (pg_visible_in_snapshot(o.xid, newest.target)
+                        and (newest.upto_id >= newest.end_id or o.id <= newest.upto_id)));
   truncate :schema.outbox, :schema.relay_intent;
   insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, created_at,
                               timer_action, deliver_at, timer_token, control, expires_at_ms, signature)

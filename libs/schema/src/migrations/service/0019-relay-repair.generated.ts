@@ -5,7 +5,7 @@ export const serviceMigration0019: Migration = {
   number: 19,
   name: '0019-relay-repair',
   breaking: false,
-  checksum: '788dc6c8109bc67c5c17e58ceb9ab3a1366e70cfd0e21d47fad8b50699346f27',
+  checksum: '8cb836d537a0274cff78e6153b040aa4c8783db3a4deac6dcd4bed1ea2ce63ba',
   sql: `-- What a relay and an operator do when log and outbox disagree.
 
 -- Makes passes again that the log does not hold, the first of them without the rows that it refuses: in new versions under new
@@ -95,12 +95,14 @@ begin
   end if;
   create temporary table kept_message on commit drop as
     select o.* from :schema.outbox o
-     where o.created_at > newest.made_at
-        or o.timer_action is null and not o.message_id = any (in_log)
-           and not pg_visible_in_snapshot(o.xid, common.base)
-           and not (pg_visible_in_snapshot(o.xid, common.target) and (common.upto_id >= common.end_id or o.id <= common.upto_id))
-        or o.timer_action is not null and not pg_visible_in_snapshot(o.xid, newest.base)
-           and not (pg_visible_in_snapshot(o.xid, newest.target) and (newest.upto_id >= newest.end_id or o.id <= newest.upto_id));
+     where (o.timer_action is not null or not o.message_id = any (in_log))
+       and (o.created_at > newest.made_at
+            or o.timer_action is null and not pg_visible_in_snapshot(o.xid, common.base)
+               and not (pg_visible_in_snapshot(o.xid, common.target)
+                        and (common.upto_id >= common.end_id or o.id <= common.upto_id))
+            or o.timer_action is not null and not pg_visible_in_snapshot(o.xid, newest.base)
+               and not (pg_visible_in_snapshot(o.xid, newest.target)
+                        and (newest.upto_id >= newest.end_id or o.id <= newest.upto_id)));
   truncate :schema.outbox, :schema.relay_intent;
   insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, created_at,
                               timer_action, deliver_at, timer_token, control, expires_at_ms, signature)
