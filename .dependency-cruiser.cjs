@@ -39,7 +39,7 @@ for (const layer of layers) {
  */
 const rooms = {
   kernel: ['errors', 'loop', 'sql', 'pg'],
-  log: ['record', 'cipher', 'engine', 'append', 'postgres'],
+  log: ['record', 'cipher', 'engine', 'append', 'sink', 'postgres'],
   outbox: ['transactions', 'contract', 'publish', 'relay', 'quarantine'],
   consumer: ['record', 'policy', 'reply', 'handler', 'progress', 'delivery', 'retry', 'parked', 'lane'],
   saga: [
@@ -153,7 +153,7 @@ module.exports = {
         path: '^(libs|src)/',
         pathNot:
           '^libs/log/src/postgres/|^libs/[^/]+/test/|^libs/cli/src/|^src/database/|' +
-          '^libs/nestjs/src/(instance/waybill|options/waybill-options|observability/database-metrics|discovery/subscriber-watch)\\.ts$',
+          '^libs/nestjs/src/(instance/(waybill|instance-retention)|options/waybill-options|observability/database-metrics|discovery/subscriber-watch)\\.ts$',
       },
       to: { path: '^libs/log/src/postgres/' },
     },

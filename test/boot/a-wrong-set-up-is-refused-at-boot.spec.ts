@@ -112,7 +112,7 @@ describe('a wrong set-up', () => {
       schema: 'waybill',
       run: () => Promise.resolve([{ versionNumber: 130_014, version: '13.14' }] as never[]),
     };
-    await expect(assertMigrated(old)).rejects.toBeInstanceOf(PostgresTooOldError);
+    await expect(assertMigrated(old, 'service')).rejects.toBeInstanceOf(PostgresTooOldError);
   });
 
   test('a process with relay: false publishes but moves nothing; a second, named instance does, and both report their health', async () => {

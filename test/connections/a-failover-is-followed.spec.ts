@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { bindStatement, Bell, PgDatabase } from '@waybill/kernel';
 import { statement } from '@waybill/kernel/internal';
-import { LogReader, LogSignals, Topics } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox, Relay } from '@waybill/outbox';
 import { migrate } from '@waybill/schema';
 import { TestCluster, waitUntil } from '@waybill/testing';
@@ -46,10 +46,10 @@ async function publish(outbox: Outbox, n: number): Promise<void> {
 }
 
 test('pool, relay, signals and command go to the promoted server by themselves, and no answered message is lost', async () => {
-  const topics = new Topics(database.session);
+  const log = new PostgresLogEngine(database);
+  const { topics, signals } = log;
   await topics.create('orders', {});
-  const signals = new LogSignals(database);
-  const relay = new Relay({ database, topics, signals, bell: new Bell() }, {});
+  const relay = new Relay({ database, log, bell: new Bell() }, {});
   ends.push(
     () => relay.service.stop(),
     () => signals.stop(),
@@ -88,7 +88,7 @@ test('pool, relay, signals and command go to the promoted server by themselves, 
   await waitUntil(
     async () => {
       const { partitionIds } = await topics.get('orders');
-      const ends = await new LogReader(database, topics).offsets(partitionIds);
+      const ends = await log.offsets(partitionIds);
       return [...ends.values()].reduce((sum, { endOffset }) => sum + endOffset, 0) >= answered;
     },
     { describe: 'the relay has moved them all', timeoutMs: 30_000 },

@@ -135,7 +135,7 @@ const app = (login: string): INestMicroservice => apps.get(login) as INestMicros
 beforeAll(async () => {
   bus = await RoleBus.create();
   url = await bus.database('whole_flow');
-  ownUrl = await bus.database('whole_flow_own', true);
+  ownUrl = await bus.database('whole_flow_own', 'service');
   const { topics } = new PostgresLogEngine(bus.as('owner', url));
   for (const topic of [
     'orders.placed',
@@ -155,7 +155,7 @@ beforeAll(async () => {
     groups: ['orders'],
   });
   await bus.grant('stock', url, { roles: ['service'], part: 'bus', topics: ['stock.*'], groups: ['stock'] });
-  await bus.grant('stock', ownUrl, { roles: ['participant'] });
+  await bus.grant('stock', ownUrl, { roles: ['service'], part: 'service' });
   await bus.grant('monitor', url, { roles: ['monitor'] });
   await bus.grant('operator', url, { roles: ['operator'] });
   await start('relay', {}, { relay: true });

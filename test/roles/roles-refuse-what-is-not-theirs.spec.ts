@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { Bell, isWaybillError, newId, type PgDatabase } from '@waybill/kernel';
 import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox, Relay } from '@waybill/outbox';
+import { SCHEMA_PARTS, schemaOf } from '@waybill/schema';
 import { rightsOf } from '@waybill/schema/internal';
 import { Timers } from '@waybill/timer';
 import { RoleBus } from '../support/role-bus.js';
@@ -48,7 +49,8 @@ async function seed(): Promise<void> {
     log: new PostgresLogEngine(database),
     bell: new Bell(),
   });
-  await owner.pool.query(`insert into waybill.consumer_group (name) values ('shop'), ('billing')`);
+  for (const schema of ['waybill', 'waybill_bus'])
+    await owner.pool.query(`insert into ${schema}.consumer_group (name) values ('shop'), ('billing')`);
   const { rows } = await owner.pool.query<{ name: string; id: number }>(
     'select name, id from waybill.consumer_group',
   );
@@ -70,6 +72,7 @@ async function seed(): Promise<void> {
     await owner.pool.query(
       `with owned as (insert into waybill_bus.partition_owner (group_id, partition_id, owner_id, owner_epoch) values ($1, $2, '${MEMBER}', 5)),
             member as (insert into waybill_bus.group_member (group_id, member_id, topics, lease_until) values ($1, '${MEMBER}', '{}', 'infinity')),
+            taken as (insert into waybill.progress_owner (group_id, partition_id, owner_epoch, grant_epoch, log_epoch, member_id) values ($1, $2, 5, 5, 1, '${MEMBER}')),
             place as (insert into waybill.consumer_position (group_id, partition_id, position, in_flight_end) values ($1, $2, 0, 0)),
             parked as (insert into waybill.parked_message (group_id, partition_id, log_offset, bucket_seq, headers, timestamp_ms) values ($1, $2, 0, 1, '[]', 0))
        insert into waybill.dead_letter (group_id, partition_id, log_offset, bucket_seq, topic, partition_number, handler, headers, timestamp_ms,
@@ -119,14 +122,16 @@ const RESTRICTED = 'WB040';
 
 describe('a publisher', () => {
   test('reads only the names of topics', async () => {
-    const tables = Object.keys(rightsOf('whole').tables).filter(
-      (table) => !['topic', 'migration', 'acl_login'].includes(table),
-    );
-    for (const table of tables) {
-      for (const login of ['api', 'orders_api']) {
-        const query = `select count(*) from waybill.${table}`;
-        expect([table, await attempt(login, query)]).toEqual([table, DENIED]);
-        expect([table, await attempt(login, `delete from waybill.${table}`)]).toEqual([table, DENIED]);
+    for (const part of SCHEMA_PARTS) {
+      const tables = Object.keys(rightsOf(part).tables).filter(
+        (table) => !['topic', 'migration', 'acl_login'].includes(table),
+      );
+      for (const name of tables) {
+        const table = `${schemaOf('waybill', part)}.${name}`;
+        for (const login of ['api', 'orders_api']) {
+          expect([table, await attempt(login, `select count(*) from ${table}`)]).toEqual([table, DENIED]);
+          expect([table, await attempt(login, `delete from ${table}`)]).toEqual([table, DENIED]);
+        }
       }
     }
   });
@@ -248,7 +253,9 @@ describe('a publisher', () => {
 });
 
 describe('a service that may consume orders* in group shop', () => {
-  const count = (table: string): string => `select count(*)::int from waybill.${table}`;
+  const ofBus = new Set(['log_batch', 'log_batch_s1', 'group_member', 'partition_owner']);
+  const count = (table: string): string =>
+    `select count(*)::int from ${ofBus.has(table) ? 'waybill_bus' : 'waybill'}.${table}`;
   test.each([
     ['of the log, its own topic', () => `${count('log_batch')} where partition_id = ${ids.orders}`, 1],
     ['of the log, another topic', () => `${count('log_batch')} where partition_id = ${ids.payments}`, 0],
@@ -257,6 +264,11 @@ describe('a service that may consume orders* in group shop', () => {
     ['groups', () => count('consumer_group'), 1],
     ['members of other groups', () => `${count('group_member')} where group_id = ${ids.billing}`, 0],
     ['owners of other groups', () => `${count('partition_owner')} where group_id = ${ids.billing}`, 0],
+    [
+      'owners of the progress of other groups',
+      () => `${count('progress_owner')} where group_id = ${ids.billing}`,
+      0,
+    ],
     ['positions of other groups', () => `${count('consumer_position')} where group_id = ${ids.billing}`, 0],
     ['its own positions', () => count('consumer_position'), 1],
     ['parked messages', () => count('parked_message'), 1],
@@ -311,12 +323,22 @@ describe('a service that may consume orders* in group shop', () => {
     ],
     [
       'a position by its function',
-      () => `select waybill.advance(${ids.billing}, ${ids.payments}, '${MEMBER}', 5, 9, 9)`,
+      () => `select waybill.advance(${ids.billing}, ${ids.payments}, 5, 9, 9)`,
       DENIED,
     ],
     [
       'positions by their function',
-      () => `select waybill.advance_all(${ids.billing}, '{${ids.payments}}', '${MEMBER}', '{5}', '{9}')`,
+      () => `select waybill.progress_begin(${ids.billing}, '{${ids.payments}}', '{5}', '{9}')`,
+      DENIED,
+    ],
+    [
+      'a take',
+      () => `select waybill.progress_take(${ids.billing}, '{${ids.payments}}', '{9}', '${MEMBER}', 1)`,
+      DENIED,
+    ],
+    [
+      'a report of positions',
+      () => `select waybill_bus.group_report_positions(${ids.billing}, '{${ids.payments}}', '{9}')`,
       DENIED,
     ],
     [
@@ -419,8 +441,15 @@ describe('a service that may consume orders* in group shop', () => {
     ['the relay', () => `select waybill.relay_begin(1, 1000)`, RESTRICTED],
     [
       'the cursor',
-      () => `select waybill.relay_advance(1, pg_current_snapshot(), null, null, null)`,
+      () => `select waybill.relay_intend(1, gen_random_uuid(), gen_random_uuid(), pg_current_snapshot(), pg_current_snapshot(), 0, 0, 0, 0, '{}', 0)`,
       RESTRICTED,
+    ],
+    [
+      'a pass of a service that another login appends for',
+      () =>
+        `with other as (select id from waybill.service)
+         select waybill_bus.log_hand_over(id, 1, 99, gen_random_uuid(), null, '{${ids.payments}}', '{1}', '{1}', '{0}', 'x') from other`,
+      expect.stringMatching(/^WB0(40|51)$/),
     ],
     ['due timers', () => `select waybill.timer_claim(now(), '{1}', 1, 1000)`, RESTRICTED],
     ['settings of a topic', () => `update waybill.topic set retention_ms = 1`, DENIED],
@@ -465,12 +494,12 @@ describe('a service that may consume orders* in group shop', () => {
       `insert into waybill.half_message_decided (slot, id, producer_group, state, prepared_at, decided_at, decided_by, checks, messages)
        values (3, gen_random_uuid(), 'billing', 3, now(), now() - interval '1 hour', 'check', 0, '[]')`,
     );
-    const forgetting = ['half_empty_slot(3, 0)', 'log_open_bucket(0)'];
+    const forgetting = ['waybill.half_empty_slot(3, 0)', 'waybill_bus.log_open_bucket(0)'];
     for (const call of forgetting) {
-      expect([call, await attempt('shop', `select waybill.${call}`)]).toEqual([call, false]);
-      expect([call, await attempt('relay', `select waybill.${call}`)]).toEqual([call, true]);
+      expect([call, await attempt('shop', `select ${call}`)]).toEqual([call, false]);
+      expect([call, await attempt('relay', `select ${call}`)]).toEqual([call, true]);
     }
-    for (const call of ['saga_empty_slot(1, 0)', 'effect_empty_slot(1, 0)', 'inbox_empty_slot(1, 9)'])
+    for (const call of ['saga_empty_slot(1, 0)', 'effect_empty_slot(1, 0)'])
       expect([call, await attempt('shop', `select waybill.${call}`)]).toEqual([call, false]);
   });
 

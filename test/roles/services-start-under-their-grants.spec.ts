@@ -71,7 +71,7 @@ async function complaints({ group = 'shop', ...options }: Options): Promise<stri
     const database = new pg.Client((options.database ?? as('service', url)).connectionString);
     await database.connect();
     await database.query('begin');
-    if (outbox.isOpen) await outbox.publish(database, { topic: 'orders', key: 'a', payload: {} });
+    await outbox.publish(database, { topic: 'orders', key: 'a', payload: {} });
     await database.query('commit');
     await database.end();
   } finally {

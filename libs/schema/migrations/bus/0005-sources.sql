@@ -205,9 +205,6 @@ declare
   old_slot smallint := ((today + 1) % 8)::smallint;
   filled boolean;
 begin
-  if not :schema.acl_open() then
-    return false;
-  end if;
   select exists (select from :schema.log_source l where l.slot = old_slot) into filled;
   if not filled then
     return false;
