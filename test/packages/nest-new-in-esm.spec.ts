@@ -102,7 +102,7 @@ test('after nest new: waybill init, waybill migrate, start, and the first messag
   expect((await waybill('init')).stdout).toContain('changed  src/main.ts');
   expect((await waybill('init')).stdout).toContain('nothing to do');
   expect(read<{ scripts: object }>('package.json').scripts).toMatchObject({
-    'waybill:migrate': 'waybill migrate',
+    'waybill:migrate': 'waybill migrate && waybill migrate --bus',
   });
   await run(application, 'npm', ['run', 'waybill:migrate'], env);
   await compile();

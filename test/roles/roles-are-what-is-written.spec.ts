@@ -70,31 +70,32 @@ test('each role may do only what the committed list says', async () => {
 
 test('PUBLIC has no rights', async () => {
   for (const part of SCHEMA_PARTS) expect(await rightsInDatabase('public', part)).toEqual([]);
-  const { rows } = await bus
-    .as('owner', url)
-    .pool.query(
-      `select has_schema_privilege('public'::name, 'waybill', 'USAGE')
+  const { rows } = await bus.as('owner', url).pool.query(
+    `select has_schema_privilege('public'::name, 'waybill', 'USAGE')
            or has_schema_privilege('public'::name, 'waybill_bus', 'USAGE') as usage`,
-    );
+  );
   expect(rows).toEqual([{ usage: false }]);
 });
 
-test.each(SCHEMA_PARTS)('the list of a %s decides about every table, function and sequence, and no others', async (part) => {
-  const { rows } = await bus.as('owner', url).pool.query<{ kind: string; name: string }>(
-    `select case c.relkind when 'S' then 'sequences' else 'tables' end as kind, c.relname::text as name from pg_class c
+test.each(SCHEMA_PARTS)(
+  'the list of a %s decides about every table, function and sequence, and no others',
+  async (part) => {
+    const { rows } = await bus.as('owner', url).pool.query<{ kind: string; name: string }>(
+      `select case c.relkind when 'S' then 'sequences' else 'tables' end as kind, c.relname::text as name from pg_class c
       where c.relnamespace = $1::regnamespace
         and (c.relkind in ('r', 'p', 'v', 'm') and not c.relispartition
              or c.relkind = 'S' and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'i'))
      union select 'functions', f.proname::text from pg_proc f where f.pronamespace = $1::regnamespace`,
-    [schemaOf('waybill', part)],
-  );
-  const rights = rightsOf(part);
-  for (const kind of ['tables', 'functions', 'sequences'] as const) {
-    const there = rows.filter((row) => row.kind === kind).map(({ name }) => name);
-    const decided = Object.keys(rights[kind]).filter((name) => !/^outbox_s\d$/.test(name));
-    expect(decided.toSorted()).toEqual(there.toSorted());
-  }
-});
+      [schemaOf('waybill', part)],
+    );
+    const rights = rightsOf(part);
+    for (const kind of ['tables', 'functions', 'sequences'] as const) {
+      const there = rows.filter((row) => row.kind === kind).map(({ name }) => name);
+      const decided = Object.keys(rights[kind]).filter((name) => !/^outbox_s\d$/.test(name));
+      expect(decided.toSorted()).toEqual(there.toSorted());
+    }
+  },
+);
 
 test("no function with the owner's rights is open to PUBLIC, or depends on a search path", async () => {
   const { rows } = await bus.as('owner', url).pool.query(

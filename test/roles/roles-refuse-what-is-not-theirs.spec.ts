@@ -366,7 +366,8 @@ describe('a service that may consume orders* in group shop', () => {
     ['a member', () => `delete from waybill_bus.group_member where group_id = ${ids.billing}`, 0],
     [
       'an owner',
-      () => `update waybill_bus.partition_owner set owner_id = gen_random_uuid() where group_id = ${ids.billing}`,
+      () =>
+        `update waybill_bus.partition_owner set owner_id = gen_random_uuid() where group_id = ${ids.billing}`,
       0,
     ],
     [
@@ -441,7 +442,8 @@ describe('a service that may consume orders* in group shop', () => {
     ['the relay', () => `select waybill.relay_begin(1, 1000)`, RESTRICTED],
     [
       'the cursor',
-      () => `select waybill.relay_intend(1, gen_random_uuid(), gen_random_uuid(), pg_current_snapshot(), pg_current_snapshot(), 0, 0, 0, 0, '{}', 0)`,
+      () =>
+        `select waybill.relay_intend(1, gen_random_uuid(), gen_random_uuid(), pg_current_snapshot(), pg_current_snapshot(), 0, 0, 0, 0, '{}', 0)`,
       RESTRICTED,
     ],
     [

@@ -178,7 +178,13 @@ test.each([
 ])('a machine whose clock is %d ms off', async (byMs, says) => {
   const database = new PgDatabase({ connectionString: made.connectionString });
   const clock = { ...systemClock, now: () => systemClock.now() + byMs };
-  const findings = await examine({ database, bus: database, clock, transactionAgeMs: 300_000, retryHorizonMs: 0 });
+  const findings = await examine({
+    database,
+    bus: database,
+    clock,
+    transactionAgeMs: 300_000,
+    retryHorizonMs: 0,
+  });
   await database.close();
   expect(findings.find(({ check }) => check === 'clock')).toMatchObject({
     state: 'warning',

@@ -102,7 +102,7 @@ test('adds dependencies, address, example, module and server; a second run chang
   expect(process.exitCode).toBe(undefined);
   expect(JSON.parse(read('package.json'))).toEqual({
     ...MANIFEST,
-    scripts: { start: 'nest start', 'waybill:migrate': 'waybill migrate' },
+    scripts: { start: 'nest start', 'waybill:migrate': 'waybill migrate && waybill migrate --bus' },
     dependencies: {
       '@nestjs/core': '^12.0.1',
       '@nestjs/microservices': '^12.0.0',

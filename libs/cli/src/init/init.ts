@@ -96,7 +96,7 @@ function manifestChange({ folder, manifest, nest }: Application, version: string
     return { path, kind: 'keep', text: before };
   const changed = {
     ...manifest,
-    scripts: { ...manifest.scripts, 'waybill:migrate': script ?? 'waybill migrate' },
+    scripts: { ...manifest.scripts, 'waybill:migrate': script ?? 'waybill migrate && waybill migrate --bus' },
     dependencies: sorted(manifest.dependencies, missing(wanted)),
     devDependencies: sorted(manifest.devDependencies, missing(WANTED_TYPES)),
   };

@@ -7,10 +7,11 @@ export class MigrationRequiredError extends WaybillError {
   override readonly retryable = false;
 
   constructor(schema: string, found: number, needed: number, details?: ErrorDetails) {
+    const command = `npx waybill migrate${schema.endsWith('_bus') ? ' --bus' : ''}`;
     super(
       found === 0
-        ? `Schema ${schema} of the database has no Waybill tables. Run \`npx waybill migrate\`, or call migrate() of @waybill/schema.`
-        : `Schema ${schema} of the database is at migration ${found}; this release needs ${needed}. Run \`npx waybill migrate\`.`,
+        ? `Schema ${schema} of the database has no Waybill tables. Run \`${command}\`, or call migrate() of @waybill/schema.`
+        : `Schema ${schema} of the database is at migration ${found}; this release needs ${needed}. Run \`${command}\`.`,
       details,
     );
   }
@@ -85,7 +86,7 @@ export class ClusterChangedError extends WaybillError {
     super(
       `The relay's cursor was written on cluster ${was}, and this is a different one: the database was restored from a ` +
         `dump, or copied. The transaction ids in the cursor mean nothing here, so the relay stops rather than ` +
-        `lose or repeat messages. Stop all publishers, run \`npx waybill relay adopt --yes\`, and start them again.`,
+        `lose or repeat messages. Stop all publishers, run \`npx waybill relay reconcile --yes\`, and start them again.`,
       details,
     );
   }
