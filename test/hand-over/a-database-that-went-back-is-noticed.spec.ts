@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { createProgram } from '@waybill/cli';
 import { findDisagreement, reconcile } from '@waybill/outbox';
 import type { TestDatabase } from '@waybill/testing';
 import { upTo } from '../support/fixture.js';
@@ -44,6 +45,13 @@ async function restoreService(copy: TestDatabase): Promise<void> {
   copies.push(service.created);
   copies = copies.filter((each) => each !== copy);
   service = await OwnService.of(copy, bus);
+}
+
+async function command(...words: string[]): Promise<string> {
+  let printed = '';
+  const program = createProgram({ write: (text) => (printed += text) });
+  await program.parseAsync(['--database-url', bus.created.connectionString, ...words], { from: 'user' });
+  return printed;
 }
 
 describe("a service's database that was restored", () => {
@@ -118,7 +126,9 @@ describe('a bus that was restored', () => {
     await expect(service.relay().runOnce()).rejects.toMatchObject({ code: 'LOG_WENT_BACK' });
     expect((await bus.read()).numbers).toEqual([0, 1, 2]);
 
-    await bus.database.pool.query('select waybill_bus.log_raise_epoch()');
+    expect(await command('bus', 'heal')).toMatch(/is in epoch 1 of its log\n.*then use --yes\n$/);
+    await expect(service.relay().runOnce()).rejects.toMatchObject({ code: 'LOG_WENT_BACK' });
+    expect(await command('bus', 'heal', '--yes')).toMatch(/is in epoch 2 of its log/);
     await drain(service.relay());
     expect((await bus.read()).numbers).toEqual([0, 1, 2, 3, 4, 5, 6]);
     await publishAndMove([7]);

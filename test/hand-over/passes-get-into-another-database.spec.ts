@@ -346,4 +346,20 @@ describe('a message that the log refuses', () => {
     expect(rows).toEqual(upTo(3).map(() => ({ topic: 'secret', reason_code: 'ACCESS_DENIED' })));
     await expectOnce([0, 2, 4, 6]);
   });
+
+  test('unless the log refuses the pass whatever it holds: then nothing is set aside, and the relay says so', async () => {
+    await bus.database.pool.query(`
+      create function waybill_bus.refuse() returns trigger language plpgsql as
+      $$ begin raise exception using errcode = 'WB040', detail = '', message = 'not your service'; end $$;
+      create trigger refuse before insert on waybill_bus.log_source for each row execute function waybill_bus.refuse()`);
+    const relay = service.relay();
+    await service.publish([1, 2]);
+    await relay.runOnce();
+    await relay.drain();
+    await expect(relay.runOnce()).rejects.toMatchObject({ code: 'ACCESS_DENIED' });
+    expect(await service.value('select count(*)::int from waybill.outbox_quarantine')).toBe(0);
+    await bus.database.pool.query('drop trigger refuse on waybill_bus.log_source');
+    await drain(relay);
+    await expectOnce([1, 2]);
+  });
 });

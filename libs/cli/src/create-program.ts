@@ -4,6 +4,7 @@ import { migrate, migrationSql, migrationStatus } from '@waybill/schema';
 import { Command } from 'commander';
 import { duration } from './arguments/arguments.js';
 import { addAsyncApiCommand } from './commands/async-api-command.js';
+import { addBusCommands } from './commands/bus-commands.js';
 import { addDeadLetterCommands } from './commands/dead-letter-commands.js';
 import { addDoctorCommand } from './doctor/doctor-command.js';
 import { addGrantsCommand } from './roles/grants-command.js';
@@ -63,6 +64,7 @@ export function createProgram(output: Output): Command {
   addGroupCommands(program, output);
   addLagCommand(program, output);
   addRelayCommands(program, output);
+  addBusCommands(program, output);
   addOutboxCommands(program, output);
   addDeadLetterCommands(program, output);
   addEraseCommand(program, output);

@@ -266,6 +266,12 @@ export const oldestTransaction = statement<[], { ageMs: number }>('oldest-transa
 export const openBucket = statement<[bucketMs: number], { opened: boolean }>('open-bucket', `select :bus.log_open_bucket($1) as opened`);
 
 /**
+ * Raises the log's epoch, and stores where each partition ends: before any service appends again to a log that lost a tail.
+ * Locks: the structure, exclusively: waits for appends
+ */
+export const raiseLogEpoch = statement<[], { logEpoch: number }>('raise-log-epoch', `select :bus.log_raise_epoch() as "logEpoch"`);
+
+/**
  * A group's lag: its position, as it was reported last, and the log's end, for each partition that it owns or has owned.
  */
 export const readLag = statement<[groupName: string], { topic: string; number: number; partitionId: number; position: number; endOffset: number }>('read-lag', `select t.name as topic, p.number, p.id as "partitionId",

@@ -7,5 +7,6 @@ export {
   groupBacklogs,
   listGroups,
   oldestTransaction,
+  raiseLogEpoch,
   unsubscribedTopics,
 } from '../statements.generated.js';

@@ -1,6 +1,13 @@
-import { bindStatement, invariant, type Logger, type PgConnection, type PgDatabase } from '@waybill/kernel';
+import {
+  bindStatement,
+  invariant,
+  isWaybillError,
+  type Logger,
+  type PgConnection,
+  type PgDatabase,
+} from '@waybill/kernel';
 import type { LogEngine, SourcePass } from '@waybill/log';
-import { rejectionOf } from '@waybill/log/internal';
+import { blamesMessage, rejectionOf } from '@waybill/log/internal';
 import { relayAmend, relayBegin, relayRestoreVersion, setAsideRows } from '../statements.generated.js';
 import type { DifferenceReader } from './difference-reader.js';
 import type { Begun } from './pass.js';
@@ -28,6 +35,8 @@ export class Amendments {
    */
   async leaveOut(refusal: unknown, sent: SourcePass, pass: KnownPass): Promise<void> {
     const { database, log, reader, logger } = this.dependencies;
+    // What is refused without any message is not the fault of one.
+    if (!isOfMessages(refusal) || (await log.refusalOf(sent, [])) !== undefined) throw refusal;
     const topics = await database.withConnection((connection) =>
       reader.topicsOfStored(connection, spanOf(pass)),
     );
@@ -85,6 +94,11 @@ export class Amendments {
       }
     });
   }
+}
+
+/** Whether the log refuses what a pass holds, not the pass. */
+function isOfMessages(refusal: unknown): boolean {
+  return blamesMessage(refusal) || (isWaybillError(refusal) && refusal.code === 'ACCESS_DENIED');
 }
 
 function spanOf({ base, target, afterId, uptoId }: KnownPass) {

@@ -1,6 +1,5 @@
 import {
   describeError,
-  isWaybillError,
   LogWentBackError,
   type Logger,
   type PgDatabase,
@@ -214,7 +213,6 @@ export class HandOver {
       try {
         await log.handOver(sent, batches);
       } catch (error) {
-        if (isWaybillError(error) && (error.code === 'FENCED' || error.retryable)) throw error;
         // Only what the log refuses in a pass that it would take otherwise is left out.
         await this.#amendments.leaveOut(error, sent, pass);
         return false;
