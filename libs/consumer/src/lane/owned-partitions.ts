@@ -131,7 +131,7 @@ export class OwnedPartitions {
 
   async #withOwnership(
     partitions: readonly OwnedPartition[],
-    take: () => Promise<ReadonlyMap<number, Ownership | undefined>>,
+    take: () => Promise<ReadonlyMap<number, Ownership | Error | undefined>>,
   ): Promise<OwnedPartition[]> {
     if (partitions.length === 0) return [];
     try {
@@ -139,6 +139,10 @@ export class OwnedPartitions {
       return partitions.filter((partition) => {
         const { partitionId } = partition.grant;
         const ownership = taken.get(partitionId);
+        if (ownership instanceof Error) {
+          this.#fail([partition], ownership);
+          return false;
+        }
         if (ownership === undefined) {
           // Another member has it, as the next heartbeat will report, or a delivery's transaction has not ended yet.
           this.#later(partition, SOON_MS);

@@ -28,10 +28,38 @@ export class ProgressOwners {
   /**
    * Takes partitions by their grants, under new owner epochs. From then on transactions of an earlier owner fail; what it has
    * committed is to be read in a later transaction. Waits a while for deliveries that are being committed.
-   * @returns by partition id; those are absent that another member has
-   * @throws ProgressWentBackError when this database is not the one in which the last owner took one of them
+   * @returns by partition id: an error where this database is not the one in which the last owner took it; those are absent
+   *   that another member has
    */
-  async take(grants: readonly Grant[]): Promise<ReadonlyMap<number, Ownership>> {
+  async take(grants: readonly Grant[]): Promise<ReadonlyMap<number, Ownership | ProgressWentBackError>> {
+    const refused = await this.#wentBack(grants);
+    const sound = grants.filter(({ partitionId }) => !refused.has(partitionId));
+    return new Map<number, Ownership | ProgressWentBackError>([
+      ...refused,
+      ...(sound.length === 0 ? [] : await this.#takeSound(sound)),
+    ]);
+  }
+
+  /**
+   * Partitions of which the log knows a higher epoch than this database. Nothing is raised for them: after some attempts
+   * the epoch would be high enough, and the difference gone.
+   */
+  async #wentBack(grants: readonly Grant[]): Promise<ReadonlyMap<number, ProgressWentBackError>> {
+    const { database, membership, groupId } = this.dependencies;
+    // The log is asked first: what was told to it before is in this database by now.
+    const told = await membership.reportTaken(grants.map((grant) => ({ ...grant, ownerEpoch: 0 })));
+    const ids = grants.map(({ partitionId }) => partitionId);
+    const rows = await database.session.run(readOwnerEpochs, groupId(), ids);
+    const own = new Map(rows.map(({ partitionId, ownerEpoch }) => [partitionId, ownerEpoch]));
+    const refused = new Map<number, ProgressWentBackError>();
+    for (const [partitionId, highest] of told) {
+      const epoch = own.get(partitionId) ?? 0;
+      if (epoch < highest) refused.set(partitionId, wentBack(partitionId, epoch, highest));
+    }
+    return refused;
+  }
+
+  async #takeSound(grants: readonly Grant[]): Promise<ReadonlyMap<number, Ownership>> {
     const { database, membership, groupId } = this.dependencies;
     const taken = new Map<number, Ownership>();
     const [rows] = await database.runTogether([this.#take(grants)]);
@@ -93,7 +121,7 @@ export class ProgressOwners {
     return bindStatement(retakeProgress, groupId(), partitionId, inEpoch, grantEpoch, memberId, logEpoch);
   }
 
-  /** Tells the log which epochs were taken, and compares them with those that were told before. */
+  /** Tells the log which epochs were taken. @throws ProgressWentBackError when a higher one was told meanwhile */
   async #report(grants: readonly Grant[], taken: ReadonlyMap<number, Ownership>): Promise<void> {
     const reports = grants.flatMap((grant) => {
       const ownership = taken.get(grant.partitionId);
@@ -102,10 +130,13 @@ export class ProgressOwners {
     const before = await this.dependencies.membership.reportTaken(reports);
     for (const { partitionId, ownerEpoch } of reports) {
       const highest = before.get(partitionId) ?? 0;
-      if (ownerEpoch <= highest)
-        throw new ProgressWentBackError(
-          `Partition ${partitionId} was taken in owner epoch ${ownerEpoch} of this database, after ${highest} had been taken`,
-        );
+      if (ownerEpoch <= highest) throw wentBack(partitionId, ownerEpoch, highest);
     }
   }
+}
+
+function wentBack(partitionId: number, epoch: number, highest: number): ProgressWentBackError {
+  return new ProgressWentBackError(
+    `Partition ${partitionId} is in owner epoch ${epoch} of this database, and was taken in ${highest} before`,
+  );
 }

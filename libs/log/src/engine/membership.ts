@@ -63,7 +63,7 @@ export interface Membership {
   /** Those of some grants that hold now, by partition id: asked from the log. */
   holds(grants: readonly Grant[]): Promise<ReadonlyMap<number, Grant>>;
   /**
-   * Tells the log which owner epochs this member has taken in its service's database.
+   * Tells the log which owner epochs this member has taken in its service's database; 0 only asks.
    * @returns the highest that was told before, by partition id; for grants that still hold
    */
   reportTaken(taken: readonly TakenPartition[]): Promise<ReadonlyMap<number, number>>;

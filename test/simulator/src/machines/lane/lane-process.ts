@@ -207,7 +207,7 @@ export class LaneProcess {
     for (const { partitionId, grantEpoch, ownerEpoch } of taken) {
       const [row] = await this.#database.session.run(reportTaken, this.memberId, grantEpoch, ownerEpoch);
       if (row === undefined) continue;
-      if (row.takenBefore >= ownerEpoch)
+      if (ownerEpoch > 0 && row.takenBefore >= ownerEpoch)
         this.world.broken('a take is reported once', `epoch ${ownerEpoch} after ${row.takenBefore}`);
       before.set(partitionId, row.takenBefore);
     }
@@ -215,8 +215,10 @@ export class LaneProcess {
   }
 
   /** Notes the epoch of the newest lane, under which its handlers run. */
-  #noted<T extends Ownership | undefined>(taken: ReadonlyMap<number, T>): ReadonlyMap<number, T> {
-    this.#epoch = taken.get(PARTITION_ID)?.ownerEpoch ?? this.#epoch;
+  #noted<T extends Ownership | Error | undefined>(taken: ReadonlyMap<number, T>): ReadonlyMap<number, T> {
+    const ownership = taken.get(PARTITION_ID);
+    if (ownership instanceof Error) this.world.broken('no take is older than the last', ownership.message);
+    else if (ownership !== undefined) this.#epoch = ownership.ownerEpoch;
     return taken;
   }
 

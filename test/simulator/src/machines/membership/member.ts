@@ -109,11 +109,14 @@ export class Member {
   }
 
   async #take(worked: { readonly grant: Grant; ownership?: Ownership | undefined }): Promise<void> {
-    try {
-      worked.ownership = (await this.#owners.take([worked.grant])).get(worked.grant.partitionId);
-    } catch (error) {
+    const taken = await this.#owners.take([worked.grant]).catch((error: unknown) => {
       if (error instanceof ProgressWentBackError)
         this.world.broken('no take is older than the last', error.message);
-    }
+      return undefined;
+    });
+    const ownership = taken?.get(worked.grant.partitionId);
+    if (ownership instanceof ProgressWentBackError)
+      this.world.broken('no take is older than the last', ownership.message);
+    else worked.ownership = ownership;
   }
 }
