@@ -194,9 +194,9 @@ describe('the module', () => {
       await waitUntil(async () => (await fixture.log('orders.placed')).length === 3, {
         describe: 'all are on the bus',
       });
-      expect((await fixture.log('orders.placed')).map(({ payload }) => payload.n).toSorted()).toEqual([
-        1, 2, 3,
-      ]);
+      expect(
+        (await fixture.log('orders.placed')).map(({ payload }) => payload.n).toSorted((a, b) => a - b),
+      ).toEqual([1, 2, 3]);
     } finally {
       await Promise.all(modules.splice(0).map((module) => module.close()));
       await own.close();

@@ -137,9 +137,7 @@ export async function migrationStatus(options: MigrateOptions): Promise<Migratio
 /** The chain of a part, or of both, as one SQL text, for applying migrations with another tool. */
 export function migrationSql(schema: string = DEFAULT_SCHEMA, part?: SchemaPart): string {
   assertSchemaName(schema);
-  const chains = partsOf({ ...(part === undefined ? {} : { part }) }).map((each) =>
-    chainSql(schemaOf(schema, each), each),
-  );
+  const chains = partsOf({ part }).map((each) => chainSql(schemaOf(schema, each), each));
   return `begin;\n\n${PIN_SEARCH_PATH};\n\n${chains.join('\n')}\ncommit;\n`;
 }
 
@@ -239,7 +237,7 @@ async function createLedger(connection: PgConnection): Promise<void> {
   await connection.execute(renderSql([PIN_SEARCH_PATH, ...steps].join(';\n'), connection.schema));
 }
 
-function partsOf({ part }: Pick<MigrateOptions, 'part'>): readonly SchemaPart[] {
+function partsOf({ part }: { readonly part?: SchemaPart | undefined }): readonly SchemaPart[] {
   return part === undefined ? SCHEMA_PARTS : [part];
 }
 

@@ -141,7 +141,7 @@ export class Waybill {
     this.ambient = new AmbientTransaction(options);
     this.tracing = new Tracing(options.tracing, options.group ?? '');
     if (options.signing !== undefined) this.#signatures = new MessageSignatures(options.signing);
-    const { log, topics, logger, database, bus, ambient, contracts, sealer } = this;
+    const { log, topics, logger, database, ambient, contracts, sealer } = this;
     const traceHeaders = this.tracing.publishHeaders;
     const { codecs, cloudEvents, redis, group = '' } = options;
     const of = { codecs, cloudEvents, database, bell, ambient, traceHeaders, contracts, sealer };
@@ -180,14 +180,7 @@ export class Waybill {
     this.relay = this.#makeRelay(bell);
     this.#topicRefresh = new TopicRefresh(this.topics, { logger });
     this.#backlogWatch = new OutboxBacklogWatch(this.database, this.logger);
-    const ofSagas = this.sagas.retention;
-    this.#retention = new InstanceRetention({
-      options: options.retention,
-      database,
-      bus,
-      sagas: ofSagas,
-      logger,
-    });
+    this.#retention = this.#makeRetention();
     instances.add(this);
   }
 
@@ -349,6 +342,12 @@ export class Waybill {
   /** Nest's hook; it runs before that of modules that Waybill's options import, such as Prisma's. */
   async onModuleDestroy(): Promise<void> {
     await this.stop();
+  }
+
+  #makeRetention(): InstanceRetention {
+    const { database, bus, logger } = this;
+    const { retention: options } = this.options;
+    return new InstanceRetention({ options, database, bus, sagas: this.sagas.retention, logger });
   }
 
   #makeRunner(): TransactionRunner {
