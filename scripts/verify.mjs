@@ -22,9 +22,9 @@ const PROOFS = [
   { name: 'simulator', script: 'simulate', args: ['--schedules', '100000'] },
 ];
 
-/** Each commit has a seed of its own, so that its run can be repeated before it is pushed, and after it has failed. */
-function seedOfCommit() {
-  const { stdout } = spawnSync('git', ['rev-parse', 'HEAD'], {
+/** Each state of the sources has a seed of its own, so that its run can be repeated: before it is pushed, and after it has failed. */
+function seedOfSources() {
+  const { stdout } = spawnSync('git', ['rev-parse', 'HEAD^{tree}'], {
     cwd: projectRoot,
     encoding: 'utf8',
   });
@@ -63,7 +63,7 @@ export async function verify() {
       env: { WAYBILL_JEST_JSON: join(folder, 'jest-rest.json') },
     };
     await step({ name: 'tests, what that left out', script: 'test', ...rest });
-    for (const { args, ...proof } of PROOFS) await step({ ...proof, args: [...args, ...seedOfCommit()] });
+    for (const { args, ...proof } of PROOFS) await step({ ...proof, args: [...args, ...seedOfSources()] });
   } else {
     await step({
       name: 'tests',
