@@ -22,7 +22,10 @@ const PROOFS = [
   { name: 'simulator', script: 'simulate', args: ['--schedules', '100000'] },
 ];
 
-/** Each state of the sources has a seed of its own, so that its run can be repeated: before it is pushed, and after it has failed. */
+/**
+ * Each state of the sources has a seed of its own, so that its run can be repeated: before it is pushed, and after it has
+ * failed.
+ */
 function seedOfSources() {
   const { stdout } = spawnSync('git', ['rev-parse', 'HEAD^{tree}'], {
     cwd: projectRoot,
