@@ -40,6 +40,22 @@ describe('the queue of parked messages', () => {
     expect(queue.size).toBe(1);
   });
 
+  test('goes on with a message that was added in front of one that ran and has to wait', () => {
+    for (const [order, dueAt] of [
+      ['key', Infinity],
+      ['partition', Infinity],
+      ['key', 500],
+    ] as const) {
+      const queue = new ParkedQueue(order);
+      queue.add(entry(2, 'a'));
+      const running = queue.take(0, any) as ParkedEntry;
+      queue.add(entry(1, 'a', 10));
+      expect(queue.take(20, any)).toBeUndefined();
+      queue.again(running, dueAt);
+      expect(queue.take(20, any)?.offset).toBe(1);
+    }
+  });
+
   test('keeps the place of a message that is not stored yet, and returns it only once it is', () => {
     const queue = new ParkedQueue('key');
     const waiting = entry(7, 'a', 0, false);

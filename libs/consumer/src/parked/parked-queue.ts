@@ -153,6 +153,8 @@ export class ParkedQueue {
     if (queue === undefined) return;
     this.#release(queue);
     this.#change(name, queue, entry, dueAt);
+    // An earlier one may have been added while it ran: it is the queue's turn now.
+    if (queue.entries[0] !== entry) this.#appoint(name, queue);
   }
 
   /** Changes the due time of a waiting message. */
