@@ -4,6 +4,9 @@ import { availableParallelism, totalmem } from 'node:os';
 const WORKER_BYTES = 3 * 2 ** 30;
 const workers = Math.max(1, Math.min(availableParallelism(), Math.floor(totalmem() / WORKER_BYTES)));
 
+// For the waits of the tests, and of the programs that they start.
+process.env.WAYBILL_PATIENCE ??= '5';
+
 /** Sources are run as they are, through swc; processes that tests start run the compiled `dist`. */
 export default {
   testEnvironment: 'node',
@@ -35,6 +38,7 @@ export default {
     '^@waybill/([a-z-]+)$': '<rootDir>/libs/$1/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
-  testTimeout: 60_000,
+  // Tells a test that hangs from one that is late; machines that share their processors are late by tens.
+  testTimeout: 300_000,
   maxWorkers: workers,
 };

@@ -90,7 +90,7 @@ describe.each(['key', 'partition'] as const)('consumers in order %s', (concurren
     expect(letters).toHaveLength(1);
     expect(letters[0]).toMatchObject({ reason: 'process-crashed', key: `key-${poison}`, attempts: 3 });
     await expectEachOnce(upTo(40).filter((n) => n !== poison));
-  }, 120_000);
+  });
 
   test('a message that was in flight alone is parked after 3 crashes', async () => {
     await publish(1, () => ({ kill: true }));
@@ -103,7 +103,7 @@ describe.each(['key', 'partition'] as const)('consumers in order %s', (concurren
       describe: () => `it is a dead letter; ${running.at(-1)?.output}`,
     });
     await expectEachOnce([]);
-  }, 120_000);
+  });
 
   test('a consumer that is stopped leaves nothing in flight, and the next continues where it was', async () => {
     const first = await start();
@@ -122,5 +122,5 @@ describe.each(['key', 'partition'] as const)('consumers in order %s', (concurren
     const lag = await groupLag(fixture.database.session, 'test');
     expect(lag.reduce((sum, partition) => sum + partition.lag, 0)).toBe(0);
     expect(await fixture.value('select count(*)::int from waybill.crash_charge')).toBe(0);
-  }, 120_000);
+  });
 });

@@ -98,7 +98,7 @@ describe('external effects', () => {
     expect(open).toEqual([]);
     // Both outcomes have occurred.
     expect(new Set(keys.map((key) => gateway.done(key)))).toEqual(new Set([0, 1]));
-  }, 120_000);
+  });
 });
 
 describe('the barrier', () => {
@@ -130,7 +130,7 @@ describe('the barrier', () => {
     const ends = await race(bank, [['action', 'action'], back, back, ['action', ...back]]);
     expect(new Set(ends)).toEqual(new Set(['', 'action compensate']));
     await bank.close();
-  }, 120_000);
+  });
 
   test('even when processes crash in the middle, and in a second cluster', async () => {
     const server = await startPostgres();
@@ -140,7 +140,7 @@ describe('the barrier', () => {
     for (const end of ends) expect(['', 'action compensate']).toContain(end);
     await bank.close();
     await server.stop();
-  }, 120_000);
+  });
 });
 
 describeWithRedis('leases', (redis) => {
@@ -240,5 +240,5 @@ describeWithRedis('leases', (redis) => {
     expect(counts).toHaveLength(60);
     expect(new Set(counts)).toEqual(new Set([1]));
     expect(new Set(resultsOf(scripts)).size).toBe(60);
-  }, 120_000);
+  });
 });

@@ -33,7 +33,7 @@ describe('several relays', () => {
     // Each moved some, so they did compete.
     const moved = relays.map(({ lines }) => Number(/moved (\d+)/.exec(lines.join('\n'))?.[1]));
     expect(moved.reduce((sum, count) => sum + count, 0)).toBe(3_000);
-  }, 120_000);
+  });
 
   test('leave the outbox alone while another is within a pass', async () => {
     const client = await fixture.database.pool.connect();
@@ -92,5 +92,5 @@ describe('several relays', () => {
     const records = await fixture.log();
     expect(faultsOf(records)).toEqual([]);
     expect(new Set(numbersOf(records)).size).toBe(records.length);
-  }, 120_000);
+  });
 });

@@ -87,7 +87,7 @@ describe('messages that wait for a retry', () => {
       { reason: 'process-crashed', key: `key-${poison}`, state: 'open', attempts: 4 },
     ]);
     await expectEachOnceInOrder(upTo(20).filter((n) => n !== poison));
-  }, 120_000);
+  });
 
   test('are charged with no crash while they wait in place: their attempt has ended', async () => {
     await publish(1, () => ({ fail: 1_000 }));
@@ -99,7 +99,7 @@ describe('messages that wait for a retry', () => {
       await consumer.exited;
     }
     expect(await fixture.deadLetters.list()).toEqual([]);
-  }, 120_000);
+  });
 });
 
 describe('dead letters', () => {
@@ -143,7 +143,7 @@ describe('dead letters', () => {
     });
     await expectEachOnceInOrder(upTo(LETTERS));
     expect(await parked()).toBe(0);
-  }, 300_000);
+  });
 
   test('are not delivered again when their group loses its position', async () => {
     await publish(30, (n) => (n % 3 === 0 ? { fail: 1_000 } : {}), 5);
@@ -163,5 +163,5 @@ describe('dead letters', () => {
     const numbers = (await effects()).map(({ n }) => n);
     for (const n of upTo(30))
       expect(numbers.filter((other) => other === n)).toHaveLength(n % 3 === 0 ? 1 : 2);
-  }, 120_000);
+  });
 });

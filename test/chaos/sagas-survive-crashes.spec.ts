@@ -109,4 +109,4 @@ test('each process is killed before, in and after each transition of each path: 
   // No command was lost to the crashes of others.
   const letters = await fixture.deadLetters.list({}, { limit: 1_000 });
   expect(new Set(letters.map(({ reason }) => reason))).toEqual(new Set(['attempts-spent']));
-}, 540_000);
+}, 1_080_000);

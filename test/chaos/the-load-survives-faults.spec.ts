@@ -32,7 +32,7 @@ test('nothing is lost, doubled, out of order or stuck while processes, connectio
   });
   expect(summary['delivered']).toBeGreaterThan(1_000);
   expect(code).toBe(0);
-}, 420_000);
+}, 840_000);
 
 test('wrong arguments are refused with the usage', async () => {
   for (const [args, problem] of [
@@ -62,4 +62,4 @@ test('a planted bug is caught', async () => {
   expect(output).toMatch(/caught {2}verdict-without-fence .*a fenced owner has no effect/);
   expect(summary).toEqual({ mutants: 2, caught: 2, missed: [] });
   expect(code).toBe(0);
-}, 240_000);
+});

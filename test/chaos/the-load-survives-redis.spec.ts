@@ -11,5 +11,5 @@ describeWithRedis('the load', () => {
     expect(output).not.toContain('broken:');
     expect(summary).toMatchObject({ faults: FAULTS, verdict: 'pass' });
     expect(code).toBe(0);
-  }, 300_000);
+  });
 });

@@ -44,4 +44,4 @@ test('timers survive processes that are killed between claim and commit, two at 
   }
   expect(deaths).toBeGreaterThan(0);
   expect(faultsOfFirings(await firings(fixture), COUNT)).toEqual([]);
-}, 90_000);
+});

@@ -97,7 +97,7 @@ test('pool, relay, signals and command go to the promoted server by themselves, 
     env: { ...process.env, DATABASE_URL: cluster.url },
   });
   expect(stdout).toMatch(/0001-/);
-}, 120_000);
+});
 
 const insert = statement<[], never>('insert', 'insert into kept values (1)');
 const writes: [how: string, write: () => Promise<unknown>][] = [

@@ -61,7 +61,7 @@ describe('a whole service, when every connection goes silent', () => {
       });
     }
     expect(await effects()).toEqual(upTo(80));
-  }, 100_000);
+  });
 
   test("reports it in its health, and stops within the handlers' grace period and a few seconds", async () => {
     proxy.silence();
@@ -72,7 +72,7 @@ describe('a whole service, when every connection goes silent', () => {
     await waybill.stop();
     expect(performance.now() - started).toBeLessThan(1_000 + 9_000);
     expect(await effects()).toEqual(upTo(20));
-  }, 60_000);
+  });
 });
 
 test('a listener whose connection goes silent reconnects', async () => {
@@ -99,7 +99,7 @@ test('a listener whose connection goes silent reconnects', async () => {
     await signals.stop();
     await database.close();
   }
-}, 60_000);
+});
 
 test('a transaction whose statement gets no response ends, and the pool is whole again', async () => {
   const database = new PgDatabase({ connectionString: proxy.url, connectionsMax: 2, queryTimeoutMs: 300 });

@@ -63,4 +63,4 @@ test('deliveries that wait for a full disk continue when there is space again', 
   await waitUntil(() => handled.length >= MESSAGES, { describe: 'everything is handled', timeoutMs: 20_000 });
   expect(numbersOf(await fixture.log())).toEqual(upTo(MESSAGES));
   expect(handled.toSorted((a, b) => a - b)).toEqual(upTo(MESSAGES));
-}, 60_000);
+});

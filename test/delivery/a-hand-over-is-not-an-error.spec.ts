@@ -66,4 +66,4 @@ test('members that join and leave under load take over partitions without an err
   await load;
   await first.close();
   expect(errors).toEqual([]);
-}, 240_000);
+});

@@ -106,7 +106,7 @@ describe.each(['key', 'partition'])('in order %s', (concurrency) => {
       timeoutMs: 60_000,
     });
     expect(await effects()).toEqual(upTo(900));
-  }, 150_000);
+  });
 });
 
 test('handlers that write to another database than that of their progress are refused', async () => {

@@ -94,7 +94,7 @@ describe('lanes that are opened together', () => {
       'select count(*)::int from waybill_bus.partition_owner where owner_id is not null',
     );
     expect(kept).toBe(16);
-  }, 120_000);
+  });
 
   test('fail only where the log does not have the position', async () => {
     await createTopics('some', 4, 4);
@@ -114,7 +114,7 @@ describe('lanes that are opened together', () => {
     await waitUntil(async () => (await fixture.value('select count(*)::int from effect')) >= 3, {
       describe: 'the others are consumed',
     });
-  }, 120_000);
+  });
 
   test('open even if another cannot be written, or is still held by a delivery', async () => {
     await createTopics('some', 4, 4);
@@ -144,5 +144,5 @@ describe('lanes that are opened together', () => {
     expect(consumer.status.failures).toMatchObject([{ topic: 'some.1', partition: 0 }]);
     await pool.query('drop trigger refuse on waybill.consumer_position');
     await untilBegun(16);
-  }, 120_000);
+  });
 });

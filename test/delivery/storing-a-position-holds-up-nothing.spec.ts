@@ -57,4 +57,4 @@ test('deliveries that store the position leave their permits to those whose stor
     timeoutMs: 30_000,
   });
   expect(handled.toSorted((a, b) => a - b)).toEqual(upTo(MESSAGES));
-}, 60_000);
+});

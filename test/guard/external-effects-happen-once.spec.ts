@@ -152,9 +152,9 @@ describe('an external effect', () => {
       call.signal.addEventListener('abort', () => (aborted = true));
       return attempt(call);
     };
-    await codeOf(effectsOf({ leaseMs: 3_000, timeoutMs: 100 }).run({ key, attempt: slow, query }));
+    await codeOf(effectsOf({ leaseMs: 60_000, timeoutMs: 100 }).run({ key, attempt: slow, query }));
     expect(aborted).toBe(true);
-    expect(performance.now() - begunAt).toBeLessThan(2_000);
+    expect(performance.now() - begunAt).toBeLessThan(50_000);
   });
 
   test('is not attempted by a process that was paused until its lease was over', async () => {

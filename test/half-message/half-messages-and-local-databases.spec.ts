@@ -212,7 +212,7 @@ describe('the tombstone', () => {
     );
     // Both outcomes must have happened, or nothing was proved.
     expect({ refused: refused.length >= 60, done: done.length > 0 }).toEqual({ refused: true, done: true });
-  }, 120_000);
+  });
 
   test('works with Prisma, also in transactions that the caller opens', async () => {
     const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: ledger.url }) });

@@ -40,7 +40,7 @@ describe('the log', () => {
       expect(payload.n).toBeGreaterThan(newest.get(key) ?? -1);
       newest.set(key, payload.n);
     }
-  }, 120_000);
+  });
 
   test('gives a failed transaction no offsets: the next append continues without a gap', async () => {
     const before = await fixture.log();

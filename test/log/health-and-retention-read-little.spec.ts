@@ -23,7 +23,7 @@ describe('with very many rows', () => {
       select gen_random_uuid(), 't', 1, n::text, 'replies', 1, 1, '{}', now(), now(), now() + interval '1 day', gen_random_uuid()
         from generate_series(1, ${ROWS}) n;
       analyze`);
-  }, 120_000);
+  });
   afterAll(() => fixture.close());
 
   /** How many rows of a table a statement reads. */

@@ -166,7 +166,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
     });
     // The lock's own time-out is about as long, so either may be first.
     await expect(stuck).rejects.toThrow(/did not end within 200 ms|lock timeout|Failed query|terminated/);
-    expect(performance.now() - started).toBeLessThan(4_000);
+    expect(performance.now() - started).toBeLessThan(30_000);
     await holder.query('rollback');
     holder.release();
     await runner.run({ timeoutMs: 5_000, work: ({ handle }) => orm.insert(handle, 31) });

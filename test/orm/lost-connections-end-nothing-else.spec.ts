@@ -62,7 +62,7 @@ describe.each(REACHED.map((kind) => [kind.name, kind] as const))('%s', (_, kind)
     }
     expect(failed).toBe(true);
     await runner.run({ timeoutMs: 5_000, work: ({ handle }) => orm.insert(handle, 8) });
-  }, 10_000);
+  });
 
   test('a connection that goes silent under a handler does not affect the next transaction', async () => {
     const run = runner.run({
@@ -76,5 +76,5 @@ describe.each(REACHED.map((kind) => [kind.name, kind] as const))('%s', (_, kind)
     await expect(run).rejects.toThrow();
     proxy.heal();
     await runner.run({ timeoutMs: 5_000, work: ({ handle }) => orm.insert(handle, 6) });
-  }, 15_000);
+  });
 });

@@ -66,4 +66,4 @@ test('16 writers with interleaving transactions, savepoints and rollbacks: all t
     expect(value).toBeGreaterThan(newest.get(key) ?? 0);
     newest.set(key, value);
   }
-}, 120_000);
+});

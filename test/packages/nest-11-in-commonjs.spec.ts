@@ -59,7 +59,7 @@ beforeAll(async () => {
     ...Object.fromEntries(Object.entries(FIRST_SERVICE).map(([name, text]) => [`src/${name}`, text])),
   });
   await install(application);
-}, 180_000);
+});
 
 afterAll(async () => {
   await Promise.all(databases.map((made) => made.drop()));
@@ -78,7 +78,7 @@ test("the README's service compiles to CommonJS and delivers its message", async
   const env = { ...process.env, DATABASE_URL: connectionString, PORT: '0' };
   const { stdout, stderr } = await run(application, 'node', ['dist/run.js'], env);
   expect({ stdout: stdout.includes('delivered'), stderr }).toEqual({ stdout: true, stderr: '' });
-}, 60_000);
+});
 
 test('the command describes it, without a database', async () => {
   const env = { ...process.env, DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none' };
@@ -90,7 +90,7 @@ test('the command describes it, without a database', async () => {
     operations: { 'receive.orders.placed': { action: 'receive', summary: 'Shop.reserve' } },
   });
   expect(stderr).toBe('');
-}, 60_000);
+});
 
 test.each(['microservice', 'express', 'fastify'])(
   'a failure under Nest 11 has the same result as under Nest 12: %s',

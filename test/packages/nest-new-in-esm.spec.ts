@@ -58,7 +58,7 @@ beforeAll(async () => {
     'tsconfig.json': { ...settings, compilerOptions: { ...settings.compilerOptions, types: ['node'] } },
   });
   await install(application);
-}, 180_000);
+});
 
 afterAll(async () => {
   await database.drop();
@@ -93,7 +93,7 @@ test('nest add @waybill/nestjs does what waybill init does', async () => {
   expect(readdirSync(join(copy, 'src/messaging'))).toContain('messaging.module.ts');
   const again = await run(copy, 'npx', ['--no-install', 'waybill', 'init'], env);
   expect(again.stdout).toContain('nothing to do');
-}, 60_000);
+});
 
 test('after nest new: waybill init, waybill migrate, start, and the first message arrives', async () => {
   expect((await waybill('init', '--dry-run')).stdout).toContain(
@@ -118,7 +118,7 @@ test('after nest new: waybill init, waybill migrate, start, and the first messag
     service.kill('SIGKILL');
     await service.exited;
   }
-}, 90_000);
+});
 
 test("the first hour's edit: rows are written in both transactions, and on SIGTERM it leaves the group", async () => {
   const hour = readFileSync(join(ROOT, 'docs/FIRST-HOUR.md'), 'utf8');
@@ -148,7 +148,7 @@ test("the first hour's edit: rows are written in both transactions, and on SIGTE
     await service.exited;
     await client.end();
   }
-}, 150_000);
+});
 
 test("the README's service compiles there and delivers its message", async () => {
   await writeFiles(
@@ -164,7 +164,7 @@ test("the README's service compiles there and delivers its message", async () =>
     PORT: '0',
   });
   expect({ isDelivered: stdout.includes('delivered'), stderr }).toEqual({ isDelivered: true, stderr: '' });
-}, 60_000);
+});
 
 /** Starts an application with Redis as its clock, and prints the result. */
 const WITH_REDIS = `import { Module } from '@nestjs/common';

@@ -22,7 +22,7 @@ let packed: readonly Packed[];
 beforeAll(async () => {
   folder = await temporaryFolder();
   packed = await packAll(folder.path);
-}, 120_000);
+});
 afterAll(() => folder.remove());
 
 const find = (library: string): Packed => {

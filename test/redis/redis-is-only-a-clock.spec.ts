@@ -124,7 +124,7 @@ describeWithRedis('the Redis clock', (redis) => {
     const late = await fire([1_500, 2_500, 3_500], async () => void (await redis().command('FLUSHALL')));
     expect(late).toBeLessThan(SECONDS_MS);
     expect(service.status.loads).toBeGreaterThan(loads);
-  }, 30_000);
+  });
 
   test('notices an older copy of Redis, by the server or by its own record', async () => {
     await inUse();
@@ -143,7 +143,7 @@ describeWithRedis('the Redis clock', (redis) => {
     expect(await fire([200, 1_200, 2_200])).toBeLessThan(SECONDS_MS);
     await sleeping;
     await inUse();
-  }, 30_000);
+  });
 
   test('fires what Redis has lost, and relies on PostgreSQL for a while', async () => {
     await inUse();
@@ -154,7 +154,7 @@ describeWithRedis('the Redis clock', (redis) => {
     });
     expect(late).toBeLessThan(SECONDS_MS);
     await inUse();
-  }, 30_000);
+  });
 
   test('logs each change of state once, and nothing else', () => {
     const said = lines.filter((line) => line.includes('timer clock'));
@@ -188,5 +188,5 @@ describeWithRedis('the Redis clock', (redis) => {
       await server.stop();
     }
     expect(faultsOf(await fixture.log())).toEqual([]);
-  }, 30_000);
+  });
 });

@@ -26,5 +26,5 @@ describeWithRedis('a connection to Redis that goes silent', (redis) => {
       await fixture.close();
       await proxy.close();
     }
-  }, 60_000);
+  });
 });

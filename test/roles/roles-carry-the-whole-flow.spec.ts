@@ -168,7 +168,7 @@ beforeAll(async () => {
       bus: { connectionString: bus.urlOf('stock', url) },
     },
   );
-}, 60_000);
+});
 afterAll(async () => {
   for (const one of apps.values()) await one.close();
   await bus.close();

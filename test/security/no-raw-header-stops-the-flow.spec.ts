@@ -148,7 +148,7 @@ describe('arbitrary headers in the topics of a saga', () => {
       (written.get('payments.charge') ?? 0) + 2,
     );
     expect((await floor.fixture.log('payments.refund')).length).toBe(written.get('payments.refund') ?? 0);
-  }, 120_000);
+  });
 
   function commandless(topic: string, headers: Record<string, string>, id: string): Record<string, string> {
     return topic.startsWith('payments.') && headers['waybill-saga-id'] === id
@@ -208,4 +208,4 @@ test('whatever headers a request or an event carries, other requests get replies
   } finally {
     await apps.close();
   }
-}, 120_000);
+});

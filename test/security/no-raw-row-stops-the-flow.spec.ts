@@ -165,7 +165,7 @@ describe('any row that a login may write', () => {
     const aside = await fixture.value<number>('select count(*)::int from waybill.outbox_quarantine');
     expect(admitted).toBeGreaterThan(0);
     expect(aside).toBeGreaterThan(0);
-  }, 60_000);
+  });
 
   test('as a timer does not stop the others', async () => {
     const { timers, service } = timersOf(fixture);
@@ -189,7 +189,7 @@ describe('any row that a login may write', () => {
     );
     const fired = (await goodNumbers(fixture, 'timed')).map((n) => n - 1_000_000);
     expect(fired.toSorted((a, b) => a - b)).toEqual(upTo(expected));
-  }, 60_000);
+  });
 });
 
 /** Numbers of the messages of a key, in the order of the log; others may not be JSON. */
@@ -260,7 +260,7 @@ describe('any record in the log', () => {
       await floor.close();
       await fixture.close();
     }
-  }, 60_000);
+  });
 });
 
 function silenced(command: Command): Command {
@@ -319,5 +319,5 @@ describe('any arguments of waybill', () => {
       { ...RUN, numRuns: 60 },
     );
     expect(numbersOf(await fixture.log())).toEqual([]);
-  }, 60_000);
+  });
 });

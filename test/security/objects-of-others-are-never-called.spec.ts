@@ -48,7 +48,7 @@ describe('objects of other roles in a schema of the search path', () => {
     owner = new pg.Client({ connectionString: fixture.url });
     await owner.connect();
     await plantHostileObjects(owner);
-  }, 120_000);
+  });
   afterAll(async () => {
     await owner.end();
     await floor.close();

@@ -80,7 +80,7 @@ describe('the demo', () => {
     );
     expect(table).toMatch(/^kills +1 +payments between a charge and its entry in the ledger; the gateway$/m);
     expect(await remains()).toEqual([]);
-  }, 240_000);
+  });
 
   test.each([
     ['while its databases are set up', 1],

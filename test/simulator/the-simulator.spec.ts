@@ -18,7 +18,7 @@ describe('the simulator', () => {
     const { stdout } = await promisify(execFile)(process.execPath, args);
     const last = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as object;
     expect(last).toMatchObject({ broken: [] });
-  }, 240_000);
+  });
 
   test.each([...MACHINES])('runs %s the same way for the same seed', async (_name, machine) => {
     for (const seed of SEEDS) {

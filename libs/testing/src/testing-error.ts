@@ -24,7 +24,8 @@ export type TestingErrorCode =
   | 'CRASH_POINT_INVALID'
   | 'CRASH_POINT_MISSED'
   | 'SUPERUSER_REQUIRED'
-  | 'WAIT_TIMED_OUT';
+  | 'WAIT_TIMED_OUT'
+  | 'PATIENCE_INVALID';
 
 /** The error of this package; the message says what happened and what to do. */
 export class TestingError extends Error {

@@ -1,12 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describeError } from './process/system-error.js';
+import { withPatience } from './patience.js';
 import { TestingError } from './testing-error.js';
 
 /** Options of a wait. */
 export interface WaitUntilOptions {
   /** Description of the condition, for the error; a function can report the last state seen. */
   readonly describe: string | (() => string);
-  /** Default 15,000. */
+  /** Default 15,000; the environment variable WAYBILL_PATIENCE (1 to 100) multiplies it, for slow machines. */
   readonly timeoutMs?: number;
   /** Pause between two checks. Default 20. */
   readonly intervalMs?: number;
@@ -22,7 +23,8 @@ export async function waitUntil(
   claim: () => Promise<boolean> | boolean,
   options: WaitUntilOptions,
 ): Promise<void> {
-  const { timeoutMs = 15_000, intervalMs = 20, signal } = options;
+  const { intervalMs = 20, signal } = options;
+  const timeoutMs = withPatience(options.timeoutMs ?? 15_000);
   const until = performance.now() + timeoutMs;
   let error: unknown;
   do {

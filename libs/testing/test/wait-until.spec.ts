@@ -1,5 +1,9 @@
-import { expect, test } from '@jest/globals';
+import { beforeEach, expect, test } from '@jest/globals';
 import { waitUntil } from '../src/index.js';
+
+beforeEach(() => {
+  process.env['WAYBILL_PATIENCE'] = '1';
+});
 
 test('returns as soon as the claim holds, and takes a throw for not yet', async () => {
   let looks = 0;
@@ -65,4 +69,19 @@ test('an aborted wait ends with the reason of its signal', async () => {
   abort.abort(reason);
   await expect(waiting).rejects.toBe(reason);
   await expect(hanging).rejects.toBe(reason);
+});
+
+test('a patient machine waits as many times longer as it was told', async () => {
+  process.env['WAYBILL_PATIENCE'] = '3';
+  const failing = waitUntil(() => false, { describe: 'the impossible', timeoutMs: 10, intervalMs: 1 });
+  await expect(failing).rejects.toThrow('Waited 30 ms');
+});
+
+test.each(['0', '-1', '101', 'much', ''])('a patience of %j is refused', async (patience) => {
+  process.env['WAYBILL_PATIENCE'] = patience;
+  const failing = waitUntil(() => true, { describe: 'the possible' });
+  await expect(failing).rejects.toMatchObject({
+    code: 'PATIENCE_INVALID',
+    message: expect.stringContaining('Set it to a number from 1 to 100'),
+  });
 });

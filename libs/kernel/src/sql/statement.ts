@@ -65,7 +65,11 @@ function nameSchema(text: string, schema: string): string {
 
 /** @throws ConfigurationError unless `schema` is a lower-case identifier of at most 55 characters */
 export function assertSchemaName(schema: string): void {
-  if (typeof schema !== 'string' || !/^[a-z_][a-z0-9_]{0,54}(_bus)?$/.test(schema) || schema.startsWith('pg_')) {
+  if (
+    typeof schema !== 'string' ||
+    !/^[a-z_][a-z0-9_]{0,54}(_bus)?$/.test(schema) ||
+    schema.startsWith('pg_')
+  ) {
     throw new ConfigurationError('The schema name is not usable', [
       `${JSON.stringify(schema)} must be 1 to 55 characters of a-z 0-9 _, must not begin with a digit or with pg_`,
     ]);

@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Lifeline } from './lifeline.js';
+import { withPatience } from '../patience.js';
 import { TestingError } from '../testing-error.js';
 
 /** Options of a test's script in a separate process. */
@@ -27,7 +28,7 @@ export interface ScriptExit {
 
 /** Where and how long to look for a line. */
 export interface WaitForLineOptions {
-  /** Default 15,000. */
+  /** Default 15,000; the environment variable WAYBILL_PATIENCE (1 to 100) multiplies it, for slow machines. */
   readonly timeoutMs?: number;
   /** Number of the first line to check, for example an earlier `lineCount`. Default 0: lines already printed count. */
   readonly from?: number;
@@ -97,8 +98,9 @@ export class ScriptProcess {
    * @throws TestingError SCRIPT_FAILED when the script ends without it, WAIT_TIMED_OUT
    */
   waitForLine(pattern: RegExp, options: WaitForLineOptions = {}): Promise<RegExpExecArray> {
-    const { timeoutMs = 15_000, from = 0 } = options;
+    const { from = 0 } = options;
     return new Promise((resolve, reject) => {
+      const timeoutMs = withPatience(options.timeoutMs ?? 15_000);
       const settle = (act: () => void): void => {
         clearTimeout(timer);
         this.waiters.delete(waiter);

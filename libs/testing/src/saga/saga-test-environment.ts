@@ -7,6 +7,7 @@ import pg from 'pg';
 import { ensurePostgres } from '../postgres/ensure-postgres.js';
 import { createDatabase, type TestDatabase } from '../postgres/test-database.js';
 import { TestingError, type TestingErrorCode } from '../testing-error.js';
+import { withPatience } from '../patience.js';
 import { waitUntil } from '../wait-until.js';
 import { type CrashPoint, CrashPoints, describePoint, type SetCrashPoint } from './crash-points.js';
 import { sagaStory } from './saga-story.js';
@@ -27,7 +28,7 @@ export interface SagaTestOptions<Of extends Services> {
   readonly server?: { readonly connectionString: string };
   /** Waybill's schema. Default `waybill`. */
   readonly schema?: string;
-  /** Time limit of every wait, in milliseconds. Default 30,000. */
+  /** Time limit of every wait, in milliseconds. Default 30,000; WAYBILL_PATIENCE multiplies it, for slow machines. */
   readonly timeoutMs?: number;
 }
 
@@ -331,9 +332,13 @@ export class SagaTestEnvironment<Of extends Services> {
     } catch (cause) {
       const next = code === 'SERVICES_BUSY' ? '' : await this.#whatIsNext();
       const told = story === undefined ? '' : `\n${story()}`;
-      throw new TestingError(code, `Waited ${timeoutMs} ms without result for ${what}.${next}${told}`, {
-        cause,
-      });
+      throw new TestingError(
+        code,
+        `Waited ${withPatience(timeoutMs)} ms without result for ${what}.${next}${told}`,
+        {
+          cause,
+        },
+      );
     }
     if (failure !== undefined) throw failure;
   }
