@@ -13,7 +13,7 @@ import {
   systemClock,
 } from '@waybill/kernel';
 import { guardLogger } from '@waybill/kernel/internal';
-import { bindService, type FetchPosition, type Grant, type Membership, Sealer } from '@waybill/log';
+import { bindService, type Grant, type Membership, Sealer } from '@waybill/log';
 import { PostgresBudgetStore } from './policy/retry-budget-store.js';
 import { databaseIdentity } from '@waybill/schema';
 import { ConsumerCounters } from './retry/consumer-counters.js';
@@ -135,10 +135,10 @@ export class Consumer {
       },
     });
     const { group, database } = dependencies;
-    const { topics } = dependencies.log;
+    const { log } = dependencies;
     const membership = this.#membership;
     const owners = new ProgressOwners({ database, membership, groupId: () => this.#groupId });
-    this.#partitions = new OwnedPartitions({ ...service, group, topics, membership, owners });
+    this.#partitions = new OwnedPartitions({ ...service, group, log, membership, owners });
   }
 
   /**
@@ -280,17 +280,13 @@ export class Consumer {
   /** One pass: opens lanes that are due, fetches for those with room, and starts what may run. */
   async #fetch(): Promise<PassResult> {
     const moreAreDue = this.#opener !== undefined && (await this.#partitions.openDue(this.#opener));
-    const positions: FetchPosition[] = [];
     const lanes = this.#partitions.lanes();
-    for (const lane of lanes) {
-      const offset = lane.wanted;
-      if (offset !== undefined) positions.push({ partitionId: lane.partitionId, offset });
-    }
+    const hungry = lanes.filter((lane) => lane.wanted !== undefined);
     // Without reading anything, it would not notice that the log is readable again.
     if (this.#isBlind) await this.dependencies.log.topics.count();
     let again = moreAreDue;
-    for (let next = 0; next < positions.length; next += FETCHED_TOGETHER) {
-      if (await this.#fetchSome(positions.slice(next, next + FETCHED_TOGETHER))) again = true;
+    for (let next = 0; next < hungry.length; next += FETCHED_TOGETHER) {
+      if (await this.#fetchSome(hungry.slice(next, next + FETCHED_TOGETHER))) again = true;
     }
     this.#full = lanes.filter((lane) => lane.wanted === undefined);
     this.#pump();
@@ -298,9 +294,13 @@ export class Consumer {
   }
 
   /** Fetches for some lanes; resolves to whether to read again at once. */
-  async #fetchSome(positions: readonly FetchPosition[]): Promise<boolean> {
+  async #fetchSome(lanes: readonly PartitionLane[]): Promise<boolean> {
     try {
+      const positions = lanes.flatMap(({ partitionId, wanted: offset }) =>
+        offset === undefined ? [] : [{ partitionId, offset }],
+      );
       const fetched = await this.dependencies.log.fetch(positions);
+      if (await this.#partitions.follow(lanes, fetched.history)) return true;
       for (const batch of fetched.batches) this.#partitions.feed(batch);
       if (fetched.batches.length > 0) this.#partitions.pump();
       return fetched.mayHaveMore;

@@ -2,10 +2,11 @@
 import { statement } from '@waybill/kernel/internal';
 
 /**
- * Stores a position, and the offset up to which records may have been begun, under the fence.
+ * Stores a position, and the offset up to which records may have been begun, under the fence. With it, the history of the
+ * log, and the checksum of the batch that holds the record before the position.
  * Locks: the owner's row (share), until the transaction ends
  */
-export const advance = statement<[groupId: number, partitionId: number, ownerEpoch: number, position: number, inFlightEnd: number], Record<never, never>>('advance', `select :schema.advance($1, $2, $3, $4, $5)::text`);
+export const advance = statement<[groupId: number, partitionId: number, ownerEpoch: number, position: number, inFlightEnd: number, logEpoch: number, checksum: number | null], Record<never, never>>('advance', `select :schema.advance($1, $2, $3, $4, $5, $6, $7)::text`);
 
 /**
  * Notes that parked messages may be started from now on, and reads them. After a crash, that note remains. One that runs
@@ -26,7 +27,7 @@ returning m.log_offset as "offset", m.bucket_seq as "bucketSeq", m.key, m.header
  * nothing, if one of them has another owner, or its owner's row is locked.
  * Locks: the owners' rows (share), until the transaction ends; waits for none
  */
-export const beginProgress = statement<[groupId: number, partitionIds: readonly (number | null)[], ownerEpochs: readonly (number | null)[], positions: readonly (number | null)[]], Record<never, never>>('begin-progress', `select :schema.progress_begin($1, $2, $3, $4)::text`);
+export const beginProgress = statement<[groupId: number, partitionIds: readonly (number | null)[], ownerEpochs: readonly (number | null)[], positions: readonly (number | null)[], logEpoch: number], Record<never, never>>('begin-progress', `select :schema.progress_begin($1, $2, $3, $4, $5)::text`);
 
 /**
  * Notes that a record is begun alone after a crash; returns how often it has been, including this time. The fence
@@ -175,9 +176,9 @@ export const readOwnerEpochs = statement<[groupId: number, partitionIds: readonl
  * never stored one.
  * Index: consumer_position_newest, backwards
  */
-export const readPositions = statement<[groupId: number, partitionIds: readonly (number | null)[]], { partitionId: number; position: number; inFlightEnd: number }>('read-positions', `select w.id as "partitionId", n.position, n.in_flight_end as "inFlightEnd"
+export const readPositions = statement<[groupId: number, partitionIds: readonly (number | null)[]], { partitionId: number; position: number; inFlightEnd: number; logEpoch: number; checksum: number | null }>('read-positions', `select w.id as "partitionId", n.position, n.in_flight_end as "inFlightEnd", n.log_epoch as "logEpoch", n.checksum
   from pg_catalog.unnest($2::integer[]) as w (id)
- cross join lateral (select p.position, p.in_flight_end
+ cross join lateral (select p.position, p.in_flight_end, p.log_epoch, p.checksum
                        from :schema.consumer_position p
                       where p.group_id = $1 and p.partition_id = w.id
                       order by p.owner_epoch desc, p.position desc, p.id desc
@@ -245,6 +246,12 @@ export const restParked = statement<[groupId: number, partitionId: number], Reco
  * Locks: the owner's row; waits for a delivery that holds it, for 3 seconds at most
  */
 export const retakeProgress = statement<[groupId: number, partitionId: number, ownerEpoch: number, grantEpoch: number, memberId: string, logEpoch: number], { ownerEpoch: number | null }>('retake-progress', `select :schema.progress_retake($1, $2, $3, $4, $5::uuid, $6) as "ownerEpoch"`);
+
+/**
+ * Takes a group over into a newer history of the log, from the cut on, under the fence; see the function. Returns the position.
+ * Locks: the owner's row (share), until the transaction ends
+ */
+export const rewindProgress = statement<[groupId: number, partitionId: number, ownerEpoch: number, logEpoch: number, cut: number], { position: number }>('rewind-progress', `select :schema.progress_rewind($1, $2, $3, $4, $5) as position`);
 
 /**
  * Takes partitions by the log's grants, under new owner epochs; no row for those of which the service's database knows the

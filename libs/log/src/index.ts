@@ -28,6 +28,7 @@ export {
   type FetchPosition,
   type HandOverStatement,
   type LogEngine,
+  type LogHistory,
   type LogIdentity,
   type PartitionOffsets,
   type SynchronousAcks,

@@ -28,10 +28,12 @@ export const assignPartitions = statement<[groupId: number, partitionIds: readon
 export const bindService = statement<[busId: string, logEpoch: number], { serviceId: string; logEpoch: number }>('bind-service', `select b.service_id::text as "serviceId", b.log_epoch as "logEpoch" from :schema.service_bind($1::uuid, $2) b`);
 
 /**
- * The bus's id, and the epoch of its log.
+ * The bus's id, the epoch of its log, and when its server was started, in microseconds.
  * Index: the whole of two small tables
  */
-export const busIdentity = statement<[], { busId: string; logEpoch: number }>('bus-identity', `select b.bus_id::text as "busId", b.log_epoch as "logEpoch" from :bus.bus_identity() b`);
+export const busIdentity = statement<[], { busId: string; logEpoch: number; incarnation: number }>('bus-identity', `select b.bus_id::text as "busId", b.log_epoch as "logEpoch",
+       (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000)::bigint as incarnation
+  from :bus.bus_identity() b`);
 
 /**
  * Changes a topic's retention, handling, and limits in the outbox; null leaves a setting unchanged, and 0
@@ -270,6 +272,28 @@ export const openBucket = statement<[bucketMs: number], { opened: boolean }>('op
  * Locks: the structure, exclusively: waits for appends
  */
 export const raiseLogEpoch = statement<[], { logEpoch: number }>('raise-log-epoch', `select :bus.log_raise_epoch() as "logEpoch"`);
+
+/**
+ * The checksum in the header of the batch that holds the record before an offset; none if there is no such batch.
+ * Index: log_batch_offset
+ */
+export const readChecksums = statement<[partitionIds: readonly (number | null)[], offsets: readonly (number | null)[]], { partitionId: number; checksum: number }>('read-checksums', `select w.id as "partitionId", ('x' || pg_catalog.encode(n.bytes, 'hex'))::pg_catalog.bit(32)::bigint as checksum
+  from unnest($1::integer[], $2::bigint[]) as w (id, log_offset)
+ cross join lateral (select pg_catalog.substr(b.data, 18, 4) as bytes, b.base_offset
+                       from :bus.log_batch b
+                      where b.partition_id = w.id and b.last_offset >= w.log_offset - 1
+                      order by b.last_offset
+                      limit 1) n
+ where n.base_offset <= w.log_offset - 1`);
+
+/**
+ * The lowest offset from which each partition has lost its records since an epoch of the log; none if it has lost nothing.
+ * Index: log_cut_pkey
+ */
+export const readCuts = statement<[partitionIds: readonly (number | null)[], logEpoch: number], { partitionId: number; cut: number }>('read-cuts', `select c.partition_id as "partitionId", pg_catalog.min(c.cut) as cut
+  from :bus.log_cut c
+ where c.epoch > $2 and c.partition_id = any ($1)
+ group by c.partition_id`);
 
 /**
  * A group's lag: its position, as it was reported last, and the log's end, for each partition that it owns or has owned.

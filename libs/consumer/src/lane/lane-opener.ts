@@ -1,6 +1,7 @@
 import { isConnectionLoss, isServerTrouble } from '@waybill/kernel/internal';
-import type { LogEngine, Membership, PartitionOffsets, Topic } from '@waybill/log';
+import type { LogEngine, LogHistory, Membership, PartitionOffsets, Topic } from '@waybill/log';
 import { assertInRange } from '@waybill/log/internal';
+import { type LogWentBackError } from '@waybill/kernel';
 import { CircuitBreaker, type CircuitState } from '../policy/circuit-breaker.js';
 import type { LaneStart } from '../retry/lane-start.js';
 import type { LaneContext } from '../retry/lane-context.js';
@@ -13,6 +14,7 @@ import {
   type StoredProgress,
 } from '../progress/partition-progress.js';
 import type { Ownership } from '../progress/progress-owners.js';
+import { differencesFrom } from './log-check.js';
 import { PartitionLane } from './partition-lane.js';
 import type { Subscription } from '../handler/subscription.js';
 
@@ -28,6 +30,8 @@ export type Opened = { readonly lane: PartitionLane | undefined } | { readonly e
 /** The progress of a group without a stored position. */
 const EMPTY: StoredProgress = {
   position: undefined,
+  logEpoch: 0,
+  checksum: undefined,
   inFlightEnd: 0,
   marked: new Set(),
   charges: new Map(),
@@ -43,6 +47,9 @@ interface Opening extends LaneRequest {
 
 /** Data from the database, by partition id. */
 interface Found {
+  readonly history: LogHistory;
+  /** Where the log lacks what the group has read. */
+  readonly differences: ReadonlyMap<number, LogWentBackError>;
   readonly stored: ReadonlyMap<number, StoredProgress>;
   readonly offsets: ReadonlyMap<number, PartitionOffsets>;
   readonly parked: ReadonlyMap<number, readonly ParkedRow[]>;
@@ -58,7 +65,7 @@ export class LaneOpener {
   constructor(
     private readonly context: LaneContext,
     private readonly subscriptions: ReadonlyMap<string, Subscription>,
-    private readonly log: Pick<LogEngine, 'offsets' | 'topics'>,
+    private readonly log: Pick<LogEngine, 'identity' | 'offsets' | 'checksumsBelow' | 'cutsSince' | 'topics'>,
     private readonly membership: Pick<Membership, 'newToGroup'>,
     /** Where the group starts in a topic that is older than its subscription and has no stored position. */
     private readonly startFrom: 'earliest' | 'latest',
@@ -113,7 +120,7 @@ export class LaneOpener {
         opened.set(partitionId, { error });
       }
     }
-    await this.#begin(firsts);
+    await this.#begin(firsts, found.history);
     for (const [opening, position] of starts) {
       opened.set(opening.partitionId, { lane: this.#laneOf(opening, position, found) });
     }
@@ -137,26 +144,67 @@ export class LaneOpener {
   }
 
   async #find(openings: readonly Opening[]): Promise<Found> {
-    const { groupId, databases } = this.context;
+    const { groupId, group, databases } = this.context;
     const { session } = databases.database;
     const ids = openings.map(({ partitionId }) => partitionId);
-    const stored = await loadProgress(session, groupId, ids);
+    // Before all that is compared with the log: what was read in an older history than this one is compared again.
+    const history = await this.log.identity();
+    const before = await loadProgress(session, groupId, ids);
+    const isRewound = await this.#rewind(openings, before, history);
+    const stored = isRewound ? await loadProgress(session, groupId, ids) : before;
     const offsets = await this.log.offsets(ids);
+    const places = [...stored].flatMap(([partitionId, { position: offset, checksum }]) =>
+      offset === undefined ? [] : [{ partitionId, offset, checksum }],
+    );
+    const differences = await differencesFrom(this.log, group, places);
     const parked = await listParkedIn(session, groupId, ids);
     const begun = openings.filter(({ partitionId }) => stored.get(partitionId)?.position === undefined);
-    if (begun.length === 0 || this.startFrom === 'earliest')
-      return { stored, offsets, parked, newTopics: new Set() };
     const names = [...new Set(begun.map(({ topic }) => topic.name))];
-    return { stored, offsets, parked, newTopics: await this.membership.newToGroup(names) };
+    const isAsked = names.length > 0 && this.startFrom === 'latest';
+    const newTopics = isAsked ? await this.membership.newToGroup(names) : new Set<string>();
+    return { history, differences, stored, offsets, parked, newTopics };
+  }
+
+  /** Goes on in the log's present history where positions are of an older one; resolves to whether there were any. */
+  async #rewind(
+    openings: readonly Opening[],
+    stored: ReadonlyMap<number, StoredProgress>,
+    { logEpoch }: LogHistory,
+  ): Promise<boolean> {
+    const { context, log } = this;
+    const old = openings.flatMap((opening) => {
+      const { position, logEpoch: epoch } = stored.get(opening.partitionId) ?? EMPTY;
+      return position === undefined || epoch >= logEpoch ? [] : [{ ...opening, position, epoch }];
+    });
+    if (old.length === 0) return false;
+    const since = Math.min(...old.map(({ epoch }) => epoch));
+    const cuts = await log.cutsSince(
+      old.map(({ partitionId }) => partitionId),
+      since,
+    );
+    const statements = old.map(({ partitionId, ownership, position }) => {
+      const cut = cuts.get(partitionId) ?? Number.MAX_SAFE_INTEGER;
+      if (cut < position)
+        context.logger.warn(`the log has lost records: the group goes back from offset ${position} to ${cut}`, {
+          group: context.group,
+          partitionId,
+        });
+      return new PartitionProgress(context.groupId, ownership, logEpoch).rewind(cut);
+    });
+    await context.databases.database.runTogether(statements);
+    return true;
   }
 
   /**
    * Where a lane starts. Records of a topic that is younger than the subscription are new to the group, too.
-   * @throws OffsetOutOfRangeError
+   * @throws OffsetOutOfRangeError, LogWentBackError
    */
-  #positionOf({ partitionId, topic }: Opening, { stored, offsets, newTopics }: Found): number {
+  #positionOf({ partitionId, topic }: Opening, found: Found): number {
+    const { stored, offsets, newTopics, differences } = found;
     const range = offsets.get(partitionId);
     const position = stored.get(partitionId)?.position;
+    const difference = differences.get(partitionId);
+    if (difference !== undefined) throw difference;
     if (range === undefined) return position ?? 0;
     if (position !== undefined) {
       assertInRange(this.log.topics, { partitionId, offset: position }, range);
@@ -167,7 +215,7 @@ export class LaneOpener {
   }
 
   /** Stores where the group starts: if it starts at the end, it must start at that offset after a restart, too. */
-  async #begin(firsts: readonly FirstPosition[]): Promise<void> {
+  async #begin(firsts: readonly FirstPosition[], { logEpoch }: LogHistory): Promise<void> {
     const [first] = firsts;
     if (first === undefined) return;
     const { groupId, databases } = this.context;
@@ -175,8 +223,8 @@ export class LaneOpener {
     // A single one may wait for the transaction that locks its owner's row.
     const statement =
       firsts.length === 1
-        ? new PartitionProgress(groupId, ownership).advance(position, position)
-        : advanceTogether(groupId, firsts);
+        ? new PartitionProgress(groupId, ownership, logEpoch).advance(position, position, undefined)
+        : advanceTogether(groupId, firsts, logEpoch);
     await databases.database.runTogether([statement]);
   }
 
@@ -189,7 +237,8 @@ export class LaneOpener {
     const begunEnd = Math.min(stored.inFlightEnd, end);
     // Records in flight when this same process lost its connection have not crashed a process.
     const suspectEnd = Math.max(position, before.again ? before.suspectEnd : begunEnd);
-    const progress = new PartitionProgress(context.groupId, ownership);
+    const { history } = found;
+    const progress = new PartitionProgress(context.groupId, ownership, history.logEpoch);
     const breaker = this.#breakerOf(subscription);
     const environment = { context, subscription, topic, partition: opening.number, progress, breaker };
     const inFlightEnd = stored.position === undefined ? position : stored.inFlightEnd;
@@ -200,6 +249,7 @@ export class LaneOpener {
       { ...stored, inFlightEnd },
       start,
       found.parked.get(partitionId) ?? [],
+      history,
     );
   }
 

@@ -1,7 +1,9 @@
 import type { BoundStatement } from '@waybill/kernel';
 import type { Permit } from '../delivery/permits.js';
-import type { PartitionProgress } from '../progress/partition-progress.js';
 import type { VerdictWriter } from '../delivery/verdict-writer.js';
+import type { PartitionProgress } from '../progress/partition-progress.js';
+import type { LaneRecord } from '../record/lane-record.js';
+import type { LaneWindow } from './lane-window.js';
 
 /**
  * How far ahead of the running records the in-flight marker is stored, in records, so that it need not be moved for
@@ -31,6 +33,7 @@ export class LaneProgress {
     private readonly writer: VerdictWriter,
     position: number,
     marker: number,
+    private readonly window: Pick<LaneWindow<LaneRecord>, 'checksumAt'>,
   ) {
     this.#position = position;
     this.#marker = marker;
@@ -54,7 +57,11 @@ export class LaneProgress {
    * statement: it fences.
    */
   advance(position: number): BoundStatement {
-    return this.progress.advance(position, this.#markerAhead(position));
+    return this.#advance(position, this.#markerAhead(position));
+  }
+
+  #advance(position: number, marker: number): BoundStatement {
+    return this.progress.advance(position, marker, this.window.checksumAt(position, this.#position));
   }
 
   /** Records that the statement of {@link advance} for this position has been committed. */
@@ -126,7 +133,7 @@ export class LaneProgress {
   }
 
   async #write({ position, marker }: Stored, permit?: Permit): Promise<void> {
-    await this.writer.write([this.progress.advance(position, marker)], permit);
+    await this.writer.write([this.#advance(position, marker)], permit);
     this.#position = position;
     this.#marker = marker;
   }

@@ -30,6 +30,8 @@ export class LaneWindow<R extends WindowRecord> {
   readonly #open = new Map<number, boolean>();
   readonly #busyKeys = new Set<string>();
   readonly #marked: Set<number>;
+  /** The batches that hold the record before the stored position and all later ones, in order. */
+  readonly #batches: { readonly lastOffset: number; readonly checksum: number | undefined }[];
   #running = 0;
 
   /**
@@ -37,6 +39,7 @@ export class LaneWindow<R extends WindowRecord> {
    * @param marked offsets from the position on that already have a verdict
    * @param suspectEnd records below this offset run alone
    * @param isSuspect tells which other records run alone
+   * @param checksum of the batch that holds the record before the position, if known
    */
   constructor(
     private readonly order: 'key' | 'partition',
@@ -44,7 +47,9 @@ export class LaneWindow<R extends WindowRecord> {
     marked: ReadonlySet<number>,
     private readonly suspectEnd: number,
     private readonly isSuspect: (offset: number) => boolean = () => false,
+    checksum?: number,
   ) {
+    this.#batches = [{ lastOffset: position - 1, checksum }];
     this.#next = position;
     this.#marked = new Set(marked);
   }
@@ -75,8 +80,23 @@ export class LaneWindow<R extends WindowRecord> {
     return this.#next - this.position;
   }
 
+  /**
+   * The checksum of the batch that holds the record before a position, if known.
+   * @param stored no position below this one is asked for later
+   */
+  checksumAt(position: number, stored: number): number | undefined {
+    while ((this.#batches[0]?.lastOffset ?? Infinity) < stored - 1) this.#batches.shift();
+    return this.#batches.find(({ lastOffset }) => lastOffset >= position - 1)?.checksum;
+  }
+
+  /** Of the batch that holds the newest record that was added, or the one before the position if none was. */
+  get newestChecksum(): number | undefined {
+    return this.#batches.at(-1)?.checksum;
+  }
+
   /** Adds the records of a fetched batch, whose last offset is `lastOffset`. */
-  add(records: readonly R[], lastOffset: number): void {
+  add(records: readonly R[], lastOffset: number, checksum?: number): void {
+    if (lastOffset >= this.#next) this.#batches.push({ lastOffset, checksum });
     for (const record of records) {
       if (record.offset < this.#next) continue;
       if (this.#marked.delete(record.offset)) continue;

@@ -1,8 +1,9 @@
 import { type Clock, describeError, type Logger } from '@waybill/kernel';
 import { backoffMs, isFenced } from '@waybill/kernel/internal';
-import type { FetchedBatch, Grant, Membership, Topics } from '@waybill/log';
+import type { FetchedBatch, Grant, LogEngine, LogHistory, Membership } from '@waybill/log';
 import type { Ownership, ProgressOwners } from '../progress/progress-owners.js';
 import type { LaneOpener } from './lane-opener.js';
+import { differencesFrom } from './log-check.js';
 import type { PartitionLane } from './partition-lane.js';
 import { type OwnedPartition, newlyOwned } from './owned-partition.js';
 
@@ -23,7 +24,7 @@ export interface OwnedPartitionsDependencies {
   readonly group: string;
   readonly membership: Pick<Membership, 'leaseLapsed'>;
   readonly owners: Pick<ProgressOwners, 'take' | 'reclaim'>;
-  readonly topics: Pick<Topics, 'locate'>;
+  readonly log: Pick<LogEngine, 'topics' | 'offsets' | 'checksumsBelow'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -48,7 +49,7 @@ export class OwnedPartitions {
   get failures(): { topic: string; partition: number; reason: string }[] {
     return [...this.#partitions.values()].flatMap(({ grant, failure }) => {
       if (failure === undefined) return [];
-      const location = this.dependencies.topics.locate(grant.partitionId);
+      const location = this.dependencies.log.topics.locate(grant.partitionId);
       return [{ topic: location?.topic ?? '?', partition: location?.number ?? -1, reason: failure }];
     });
   }
@@ -192,6 +193,46 @@ export class OwnedPartitions {
     partition.openAt = this.dependencies.clock.monotonic() + ms;
   }
 
+  /**
+   * Follows the log into another history, before what was fetched in it is passed to lanes that have read in another one.
+   * Where the log holds what was read, the lane goes on; after a heal it is opened again, which goes back to where the
+   * log was cut.
+   * @returns whether anything changed: what was fetched is to be fetched again
+   */
+  async follow(lanes: readonly PartitionLane[], history: LogHistory): Promise<boolean> {
+    const changes = new Map(lanes.map((lane) => [lane, lane.changeTo(history)]));
+    const restarted = lanes.filter((lane) => changes.get(lane) === 'restarted');
+    const healed = lanes.filter((lane) => changes.get(lane) === 'healed');
+    if (restarted.length === 0 && healed.length === 0) return false;
+    this.#reopen(healed);
+    if (restarted.length > 0) {
+      const { log, group } = this.dependencies;
+      const differences = await differencesFrom(
+        log,
+        group,
+        restarted.map(({ place }) => place),
+      );
+      for (const lane of restarted) lane.confirm(history);
+      for (const [partitionId, error] of differences) this.fail(partitionId, error);
+    }
+    return true;
+  }
+
+  #reopen(lanes: readonly PartitionLane[]): void {
+    if (lanes.length === 0) return;
+    for (const lane of lanes) {
+      lane.abort();
+      this.#working.delete(lane);
+      const partition = this.#partitions.get(lane.partitionId);
+      if (partition?.lane !== lane) continue;
+      partition.suspectEnd = lane.suspectEnd;
+      partition.lane = undefined;
+      this.#later(partition, 0);
+    }
+    const { logger, group } = this.dependencies;
+    logger.warn('the log is in a new epoch: its partitions are opened again', { group });
+  }
+
   /** Passes a fetched batch to its lane. */
   feed(batch: FetchedBatch): void {
     const lane = this.#partitions.get(batch.partitionId)?.lane;
@@ -254,8 +295,8 @@ export class OwnedPartitions {
     partitions: readonly OwnedPartition[],
     what: string,
   ): [string, Record<string, string | number | undefined>] {
-    const { group, topics } = this.dependencies;
-    const location = topics.locate(partitions[0]?.grant.partitionId ?? -1);
+    const { group, log } = this.dependencies;
+    const location = log.topics.locate(partitions[0]?.grant.partitionId ?? -1);
     const fields = { group, topic: location?.topic, partition: location?.number };
     if (partitions.length === 1) return [`a partition ${what}`, fields];
     return [`${partitions.length} partitions ${what}`, { ...fields, partitions: partitions.length }];

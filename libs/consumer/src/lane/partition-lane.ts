@@ -1,4 +1,4 @@
-import type { FetchedBatch } from '@waybill/log';
+import type { FetchedBatch, LogHistory } from '@waybill/log';
 import type { StoredProgress } from '../progress/partition-progress.js';
 import { DeliveryTransaction } from '../delivery/delivery-transaction.js';
 import type { Permit } from '../delivery/permits.js';
@@ -17,6 +17,7 @@ import type { LaneJob } from './lane-job.js';
 import { LaneJobs } from './lane-jobs.js';
 import { LaneProgress } from './lane-progress.js';
 import { type Batch, LaneWindow } from './lane-window.js';
+import type { ReadPlace } from './log-check.js';
 import { LogMessages } from './log-messages.js';
 
 /** The position is stored when it is this far ahead of the stored one, and by {@link PartitionLane.tick}. */
@@ -51,12 +52,16 @@ export class PartitionLane {
   #parkedIsNext = true;
   #isParking = false;
 
-  /** @param parked the messages that are already parked */
+  /**
+   * @param parked the messages that are already parked
+   * @param history of the log, with which the position was compared
+   */
   constructor(
     private readonly environment: LaneEnvironment,
     stored: StoredProgress,
     private readonly start: LaneStart,
     parked: readonly ParkedRow[],
+    private history: LogHistory,
   ) {
     const { context, subscription, topic, partition, progress } = environment;
     const { clock, logger, databases, group } = context;
@@ -64,7 +69,9 @@ export class PartitionLane {
     const stopped = this.#abort.signal;
     const { position, suspectEnd, losses } = start;
     const isSuspect = (offset: number): boolean => losses.isSuspect(offset);
-    this.#window = new LaneWindow(subscription.concurrency, position, stored.marked, suspectEnd, isSuspect);
+    const { concurrency } = subscription;
+    const { marked, checksum } = stored;
+    this.#window = new LaneWindow(concurrency, position, marked, suspectEnd, isSuspect, checksum);
     const repeated = new RepeatedWork({ clock, logger, fields: fieldsOf(environment), closing });
     this.#writer = new VerdictWriter({ ...databases, stopped, repeated });
     const location = { topic: topic.name, partition, group };
@@ -76,7 +83,7 @@ export class PartitionLane {
     this.#parked.load(parked);
     this.#jobs = new LaneJobs(environment, closing, () => this.#stop());
     this.#alarm = new LaneAlarm(clock, context.wake, closing);
-    this.#progress = new LaneProgress(progress, this.#writer, position, stored.inFlightEnd);
+    this.#progress = new LaneProgress(progress, this.#writer, position, stored.inFlightEnd, this.#window);
     this.#log = new LogMessages(this.#tools, this.#parked, this.#progress, this.#charges);
   }
 
@@ -96,6 +103,23 @@ export class PartitionLane {
     return this.#abort.signal.aborted;
   }
 
+  /** How the log that it reads has changed since it was compared with what the lane has read. */
+  changeTo({ logEpoch, incarnation }: LogHistory): 'none' | 'restarted' | 'healed' {
+    if (logEpoch !== this.history.logEpoch) return 'healed';
+    return incarnation === this.history.incarnation ? 'none' : 'restarted';
+  }
+
+  /** Notes that what the lane has read is what this history of the log holds. */
+  confirm(history: LogHistory): void {
+    this.history = history;
+  }
+
+  /** What it has read. */
+  get place(): ReadPlace {
+    const { nextOffset: offset, newestChecksum: checksum } = this.#window;
+    return { partitionId: this.partitionId, offset, checksum };
+  }
+
   /** Records below this offset may have crashed a process. */
   get suspectEnd(): number {
     return this.start.suspectEnd;
@@ -113,7 +137,8 @@ export class PartitionLane {
 
   /** Adds a fetched batch. */
   feed(batch: FetchedBatch): void {
-    this.#window.add(laneRecords(batch, this.#window.nextOffset), batch.lastOffset);
+    const { lastOffset, checksum } = batch;
+    this.#window.add(laneRecords(batch, this.#window.nextOffset), lastOffset, checksum);
   }
 
   /** Starts what may run, while there are permits. */

@@ -9,6 +9,7 @@ import {
   readCharges,
   readMarks,
   readPositions,
+  rewindProgress,
 } from '../statements.generated.js';
 import type { Ownership } from './progress-owners.js';
 
@@ -30,6 +31,10 @@ const VERDICT_NUMBER: Readonly<Record<Verdict, number>> = {
 export interface StoredProgress {
   /** Every offset below it is done; undefined if the group has never stored a position. */
   readonly position: number | undefined;
+  /** The epoch of the log in which the position was stored. */
+  readonly logEpoch: number;
+  /** Of the batch that holds the record before the position; undefined if not known. */
+  readonly checksum: number | undefined;
   /** Records from the position up to here may have been begun by an owner that crashed. */
   readonly inFlightEnd: number;
   /** Offsets at or above the position that have a verdict. */
@@ -49,8 +54,10 @@ export async function loadProgress(
   const from = partitionIds.map((id) => stored.get(id)?.position ?? 0);
   const progress = new Map(
     partitionIds.map((id) => {
-      const { position, inFlightEnd = 0 } = stored.get(id) ?? {};
-      return [id, { position, inFlightEnd, marked: new Set<number>(), charges: new Map<number, number>() }];
+      const { position, inFlightEnd = 0, logEpoch = 0, checksum } = stored.get(id) ?? {};
+      const marked = new Set<number>();
+      const charges = new Map<number, number>();
+      return [id, { position, inFlightEnd, logEpoch, checksum: checksum ?? undefined, marked, charges }];
     }),
   );
   for (const { partitionId, offset } of await session.run(readMarks, groupId, partitionIds, from))
@@ -70,13 +77,18 @@ export interface FirstPosition {
  * The statement that stores where a group begins in partitions, under the fence of each; to be sent last.
  * It stores all of them or, if one has another owner or is locked, none.
  */
-export function advanceTogether(groupId: number, firsts: readonly FirstPosition[]): BoundStatement {
+export function advanceTogether(
+  groupId: number,
+  firsts: readonly FirstPosition[],
+  logEpoch: number,
+): BoundStatement {
   return bindStatement(
     beginProgress,
     groupId,
     firsts.map(({ ownership }) => ownership.partitionId),
     firsts.map(({ ownership }) => ownership.ownerEpoch),
     firsts.map(({ position }) => position),
+    logEpoch,
   );
 }
 
@@ -85,12 +97,33 @@ export class PartitionProgress {
   constructor(
     private readonly groupId: number,
     readonly ownership: Ownership,
+    /** The epoch of the log in which the records are read. */
+    readonly logEpoch: number,
   ) {}
 
-  /** Stores a position, and fences; to be sent last. */
-  advance(position: number, inFlightEnd: number): BoundStatement {
+  /**
+   * Stores a position, and fences; to be sent last.
+   * @param checksum of the batch that holds the record before the position, if known
+   */
+  advance(position: number, inFlightEnd: number, checksum: number | undefined): BoundStatement {
+    const { groupId, logEpoch } = this;
     const { partitionId, ownerEpoch } = this.ownership;
-    return bindStatement(advance, this.groupId, partitionId, ownerEpoch, position, inFlightEnd);
+    return bindStatement(
+      advance,
+      groupId,
+      partitionId,
+      ownerEpoch,
+      position,
+      inFlightEnd,
+      logEpoch,
+      checksum ?? null,
+    );
+  }
+
+  /** Goes on in this epoch of the log, of which everything from the cut on is new to the group; to be sent last. */
+  rewind(cut: number): BoundStatement {
+    const { partitionId, ownerEpoch } = this.ownership;
+    return bindStatement(rewindProgress, this.groupId, partitionId, ownerEpoch, this.logEpoch, cut);
   }
 
   /** Writes marks of records; to be followed by {@link fence} or {@link advance}. */

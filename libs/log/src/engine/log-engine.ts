@@ -29,12 +29,21 @@ export type AppendStatement = (batches: readonly ReadyBatch[]) => BoundStatement
  */
 export type HandOverStatement = (pass: SourcePass, batches: readonly ReadyBatch[]) => BoundStatement;
 
+/** Which of the histories of a log. */
+export interface LogHistory {
+  /** Rises when an operator says that the log has lost a tail. */
+  readonly logEpoch: number;
+  /**
+   * Another one than before when the log's server was started again or replaced: it may have lost a tail without anyone
+   * knowing yet, so what was read before is to be compared with it.
+   */
+  readonly incarnation: number;
+}
+
 /** Which log this is, and which of its histories. */
-export interface LogIdentity {
+export interface LogIdentity extends LogHistory {
   /** A UUID: another log, or a copy of it that was given an id of its own, has another one. */
   readonly busId: string;
-  /** Rises when the log has lost a tail. */
-  readonly logEpoch: number;
 }
 
 /** An offset to read from, in one partition. */
@@ -56,6 +65,8 @@ export interface FetchedBatch {
   readonly lastOffset: number;
   /** The part of the log that is removed as a whole, and contains the batch: its number. */
   readonly bucketSeq: number;
+  /** Tells this batch from another at the same offsets. */
+  readonly checksum: number;
   readonly data: Buffer;
 }
 
@@ -65,6 +76,8 @@ export interface Fetched {
   readonly batches: FetchedBatch[];
   /** Whether more may already follow. */
   readonly mayHaveMore: boolean;
+  /** The history that was read. */
+  readonly history: LogHistory;
 }
 
 /** Where a partition's log starts and ends; the end is the offset that the next record will get. */
@@ -126,6 +139,18 @@ export interface LogEngine {
 
   /** Start and end of each partition, by partition id. */
   offsets(partitionIds: readonly number[]): Promise<ReadonlyMap<number, PartitionOffsets>>;
+
+  /**
+   * By partition id, a checksum of the batch that holds the record before an offset, the same as {@link FetchedBatch.checksum};
+   * absent if there is no such batch any more.
+   */
+  checksumsBelow(positions: readonly FetchPosition[]): Promise<ReadonlyMap<number, number>>;
+
+  /**
+   * By partition id, the lowest offset from which records were lost since an epoch of the log; absent if none were. From there
+   * on, records are at other offsets now.
+   */
+  cutsSince(partitionIds: readonly number[], logEpoch: number): Promise<ReadonlyMap<number, number>>;
 
   /** In each partition, the offset of the first record with this timestamp or a later one; the end if there is none. */
   offsetsAt(partitionIds: readonly number[], timestampMs: number): Promise<ReadonlyMap<number, number>>;

@@ -1,4 +1,4 @@
-import type { PgConnection, PgDatabase } from '@waybill/kernel';
+import { invariant, type PgConnection, type PgDatabase } from '@waybill/kernel';
 import { copyInteger } from '@waybill/kernel/internal';
 import { assertInRange } from '../engine/assert-in-range.js';
 import type {
@@ -6,11 +6,12 @@ import type {
   FetchedBatch,
   FetchLimits,
   FetchPosition,
+  LogHistory,
   PartitionOffsets,
 } from '../engine/log-engine.js';
 import type { Topics } from '../engine/topics.js';
-import { decodeBatch, patchBaseOffset } from '../record/index.js';
-import { findBatchesAt, readOffsets, readSegments } from '../statements.generated.js';
+import { checksumOf, decodeBatch, patchBaseOffset } from '../record/index.js';
+import { busIdentity, findBatchesAt, readChecksums, readCuts, readOffsets, readSegments } from '../statements.generated.js';
 
 interface Segment {
   readonly bucketSeq: number;
@@ -72,51 +73,81 @@ export class LogReader {
     return found;
   }
 
+  /** As {@link LogEngine.checksumsBelow}. */
+  async checksumsBelow(positions: readonly FetchPosition[]): Promise<Map<number, number>> {
+    const rows = await this.database.session.run(
+      readChecksums,
+      positions.map(({ partitionId }) => partitionId),
+      positions.map(({ offset }) => offset),
+    );
+    return new Map(rows.map(({ partitionId, checksum }) => [partitionId, checksum]));
+  }
+
+  /** As {@link LogEngine.cutsSince}. */
+  async cutsSince(partitionIds: readonly number[], logEpoch: number): Promise<Map<number, number>> {
+    const rows = await this.database.session.run(readCuts, partitionIds, logEpoch);
+    return new Map(rows.map(({ partitionId, cut }) => [partitionId, cut]));
+  }
+
   /** As {@link LogEngine.fetch}. */
   async fetch(
     positions: readonly FetchPosition[],
     { partitionBytes = FETCH_BYTES }: FetchLimits = {},
   ): Promise<Fetched> {
-    if (positions.length === 0) return { batches: [], mayHaveMore: false };
     return this.database.withConnection(async (connection) => {
+      if (positions.length === 0) return this.#nothing(connection);
       const batches: FetchedBatch[] = [];
       let mayHaveMore = false;
+      let history: LogHistory | undefined;
       let asked = positions;
       // Once with the known map and, if the ring has turned since, again with a new one.
       for (let round = 0; asked.length > 0 && round < 3; round += 1) {
         const once = await this.#fetchOnce(connection, asked, partitionBytes);
         const { found, stale } = once;
+        history ??= once.history;
+        // The rounds are on one connection, so of one server; only the epoch may have risen.
+        if (once.history.logEpoch !== history.logEpoch) return { batches: [], mayHaveMore: true, history: once.history };
         batches.push(...found);
         mayHaveMore ||= once.mayHaveMore || stale.length > 0;
         if (stale.length > 0) await this.#readMap(connection, stale);
         const brought = new Set(found.map(idOf));
         asked = stale.filter(({ partitionId }) => !brought.has(partitionId));
       }
-      return { batches, mayHaveMore };
+      return { batches, mayHaveMore, history: history ?? (await this.#nothing(connection)).history };
     });
+  }
+
+  async #nothing(connection: PgConnection): Promise<Fetched> {
+    const [history] = await connection.run(busIdentity);
+    invariant(history !== undefined, 'bus_identity returned no row');
+    return { batches: [], mayHaveMore: false, history };
   }
 
   async #fetchOnce(
     connection: PgConnection,
     positions: readonly FetchPosition[],
     partitionBytes: number,
-  ): Promise<{ found: FetchedBatch[]; stale: FetchPosition[]; mayHaveMore: boolean }> {
+  ): Promise<{ found: FetchedBatch[]; stale: FetchPosition[]; mayHaveMore: boolean; history: LogHistory }> {
     let found: FetchedBatch[] = [];
     const newest = new Map<number, number>();
     let oldestBucket = 0;
+    let history: LogHistory | undefined;
     const wanted = positions.flatMap((position) => this.#wanted(position, partitionBytes));
     await connection.copyOut(copyText(positions, wanted), (row) => {
       const partitionId = readInteger(row, 6, 4);
       const first = readInteger(row, 14, 8);
       const last = readInteger(row, 26, 8);
       const bucketSeq = readInteger(row, 38, 8);
-      if (partitionId === -1) oldestBucket = bucketSeq;
-      else if (row.readInt32BE(46) === -1) newest.set(partitionId, bucketSeq);
+      if (partitionId === -1) {
+        oldestBucket = bucketSeq;
+        history = { logEpoch: first, incarnation: last };
+      } else if (row.readInt32BE(46) === -1) newest.set(partitionId, bucketSeq);
       else {
         // The driver reuses its buffer; a batch must outlive it.
         const data = Buffer.from(row.subarray(50));
         patchBaseOffset(data, first, 0);
-        found.push({ partitionId, baseOffset: first, lastOffset: last, bucketSeq, data });
+        const checksum = checksumOf(data);
+        found.push({ partitionId, baseOffset: first, lastOffset: last, bucketSeq, checksum, data });
       }
     });
     // A partition has no gaps: if its batches begin after the position, records in between have been emptied.
@@ -138,7 +169,8 @@ export class LogReader {
       ({ partitionId, segment, most }) =>
         segment.bucketSeq !== newest.get(partitionId) || (counts.get(partitionId) ?? 0) >= most,
     );
-    return { found, stale, mayHaveMore };
+    invariant(history !== undefined, 'a fetch returned no first row');
+    return { found, stale, mayHaveMore, history };
   }
 
   /** The bucket with the batches after a position, and how many to read; none if not known. */
@@ -177,7 +209,7 @@ function idOf({ partitionId }: { readonly partitionId: number }): number {
 }
 
 /**
- * The first row holds the oldest bucket, a row without data the newest bucket of each partition; the batches follow,
+ * The first row holds the log's epoch, when its server was started, and the oldest bucket; a row without data the newest bucket of each partition; the batches follow,
  * each partition's in order. Each bucket is one part of the statement: planning takes longer than most fetches, and a
  * bucket that is constant at planning is the only one locked. The map may be a full ring old: a slot is read only while
  * it holds the bucket in the map.
@@ -187,7 +219,10 @@ function idOf({ partitionId }: { readonly partitionId: number }): number {
 function copyText(positions: readonly FetchPosition[], wanted: readonly Wanted[]): string {
   const ids = positions.map(({ partitionId }) => copyInteger(partitionId)).join();
   const parts = [
-    'select -1::integer, 0::bigint, 0::bigint, pg_catalog.min(seq), null::bytea from :bus.log_bucket',
+    `select -1::integer, (select pg_catalog.max(e.epoch) from :bus.log_epoch e),
+            (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000)::bigint,
+            pg_catalog.min(seq), null::bytea
+       from :bus.log_bucket`,
     `select p.id, 0, 0, coalesce((select pg_catalog.max(s.bucket_seq) from :bus.log_segment s where s.partition_id = p.id), ${NO_BUCKET}), null
        from pg_catalog.unnest(array[${ids}]) p (id)`,
   ];

@@ -132,6 +132,14 @@ export class PostgresLogEngine implements LogEngine {
     return this.#reader.offsets(partitionIds);
   }
 
+  checksumsBelow(positions: readonly FetchPosition[]): Promise<ReadonlyMap<number, number>> {
+    return this.#reader.checksumsBelow(positions);
+  }
+
+  cutsSince(partitionIds: readonly number[], logEpoch: number): Promise<ReadonlyMap<number, number>> {
+    return this.#reader.cutsSince(partitionIds, logEpoch);
+  }
+
   offsetsAt(partitionIds: readonly number[], timestampMs: number): Promise<ReadonlyMap<number, number>> {
     return this.#reader.offsetsAt(partitionIds, timestampMs);
   }

@@ -8,6 +8,7 @@ export {
 } from './record-batch-builder.js';
 export {
   type BatchHeader,
+  checksumOf,
   type Compression,
   decodeBatch,
   type DecodeOptions,

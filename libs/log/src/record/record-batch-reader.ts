@@ -125,6 +125,11 @@ export function readBatchHeader(buffer: Buffer, at = 0): BatchHeader {
   };
 }
 
+/** The CRC of a batch, as its header says; 0 for bytes that are too short to have one. It does not cover the base offset. */
+export function checksumOf(batch: Buffer): number {
+  return batch.length < ATTRIBUTES_AT ? 0 : batch.readUInt32BE(CRC_AT);
+}
+
 /**
  * Checks that the batch at byte `at` is complete and that its CRC-32C is correct; returns its header.
  * @throws CorruptRecordError when it is not.

@@ -101,6 +101,7 @@ const SERVICE_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   progress_retake: SERVICE,
   progress_begin: SERVICE,
   fence: SERVICE,
+  progress_rewind: SERVICE,
   advance: SERVICE,
   retry_budget_draw: SERVICE,
   consumer_recycle: SERVICE,

@@ -67,8 +67,8 @@ export const BUS_TABLES: Readonly<Record<string, TableRights>> = {
     ...sameFor(['monitor', 'operator'], 'select'),
   },
   bus: {},
-  log_epoch: sameFor(['monitor', 'operator'], 'select'),
-  log_cut: sameFor(['monitor', 'operator'], 'select'),
+  log_epoch: sameFor(NOT_PUBLISHER, 'select'),
+  log_cut: sameFor(NOT_PUBLISHER, 'select'),
   source: sameFor(['monitor', 'operator'], 'select'),
   log_source: sameFor(['monitor', 'operator'], 'select'),
 };
@@ -108,7 +108,7 @@ export const SERVICE_TABLES: Readonly<Record<string, TableRights>> = {
   },
   relay_intent: sameFor(NOT_PUBLISHER, 'select'),
   consumer_position: { service: 'select, insert', ...sameFor(['monitor', 'operator'], 'select') },
-  delivery_mark: { service: 'select, insert' },
+  delivery_mark: { service: 'select, insert, delete' },
   crash_charge: { service: 'select, insert, delete' },
   parked_message: {
     service: 'select, insert, update, delete',

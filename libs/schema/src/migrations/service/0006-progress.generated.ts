@@ -5,7 +5,7 @@ export const serviceMigration0006: Migration = {
   number: 6,
   name: '0006-progress',
   breaking: false,
-  checksum: '6ca000ab5611dcb6eb0dcd776e24c6f5933668c8644e9781825d661789a73790',
+  checksum: 'ddb3c63db70a771e09d9ac0632537934801c0c97016e9f3eaa086a214282510a',
   sql: `-- The progress of consumer groups, which decides about effects: owners of partitions, positions, marks, charges for
 -- crashes, parked messages, dead letters.
 
@@ -26,6 +26,8 @@ create sequence :schema.position_id as bigint;
 
 -- Every offset below position is done. Records from position up to in_flight_end may have been begun. The newest is the
 -- one of the highest owner epoch and, in it, the highest position: a statement of an owner may be executed late.
+-- log_epoch: the history of the log in which the records were read. checksum: of the batch that holds the record before the
+-- position, by which a log that lost records and took others is told; null if not known.
 create table :schema.consumer_position (
   slot          smallint not null
                 default (floor(extract(epoch from clock_timestamp()) / 3600)::bigint % 4)::smallint,
@@ -35,6 +37,8 @@ create table :schema.consumer_position (
   owner_epoch   bigint not null default 0,
   position      bigint not null,
   in_flight_end bigint not null,
+  log_epoch     bigint not null default 1,
+  checksum      bigint,
   stored_at     timestamptz not null default clock_timestamp()
 ) partition by list (slot);
 
@@ -221,27 +225,27 @@ $$;
 
 -- Stores a position under the fence.
 create function :schema.advance(of_group integer, of_partition integer, in_epoch bigint, new_position bigint,
-                                new_in_flight_end bigint) returns void
+                                new_in_flight_end bigint, in_log_epoch bigint, new_checksum bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-  insert into :schema.consumer_position (group_id, partition_id, owner_epoch, position, in_flight_end)
-  values (of_group, of_partition, in_epoch, new_position, new_in_flight_end);
+  insert into :schema.consumer_position (group_id, partition_id, owner_epoch, position, in_flight_end, log_epoch, checksum)
+  values (of_group, of_partition, in_epoch, new_position, new_in_flight_end, in_log_epoch, new_checksum);
   perform :schema.fence(of_group, of_partition, in_epoch);
 end
 $$;
 
 -- Stores where a group begins in partitions, with nothing in flight, under the fence of each. If one has another owner, or
 -- its row is locked, all of it fails: a batch never waits.
-create function :schema.progress_begin(of_group integer, partition_ids integer[], in_epochs bigint[], new_positions bigint[])
-returns void
+create function :schema.progress_begin(of_group integer, partition_ids integer[], in_epochs bigint[], new_positions bigint[],
+                                       in_log_epoch bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   held bigint;
 begin
-  insert into :schema.consumer_position (group_id, partition_id, owner_epoch, position, in_flight_end)
-  select of_group, w.id, w.epoch, w.position, w.position
+  insert into :schema.consumer_position (group_id, partition_id, owner_epoch, position, in_flight_end, log_epoch)
+  select of_group, w.id, w.epoch, w.position, w.position, in_log_epoch
     from unnest(partition_ids, in_epochs, new_positions) as w (id, epoch, position);
 
   perform from unnest(partition_ids, in_epochs) as w (id, epoch)
@@ -252,6 +256,38 @@ begin
     raise exception using errcode = 'WB003',
       message = format('%s of %s partitions have another owner', cardinality(partition_ids) - held, cardinality(partition_ids));
   end if;
+end
+$$;
+
+-- Takes a group over into a newer history of the log, which lost its records from the cut on and holds them at other
+-- offsets now, so that they come again: what is known of records from the cut on is about those of before. Their messages
+-- that are parked or dead stay, at negative offsets: before all others of their keys, the older histories first. Under the
+-- fence, in an owner epoch in which no position was stored. Returns the position.
+create function :schema.progress_rewind(of_group integer, of_partition integer, in_epoch bigint, in_log_epoch bigint,
+                                        from_cut bigint) returns bigint
+language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
+as $$
+declare
+  -- An offset is below 2^40, and a history has less than 2^13 predecessors: the numbers stay exact in every client.
+  away bigint := (8191 - least(in_log_epoch, 8190)) << 40;
+  stored record;
+begin
+  select p.position, p.checksum into stored from :schema.consumer_position p
+   where p.group_id = of_group and p.partition_id = of_partition
+   order by p.owner_epoch desc, p.position desc, p.id desc limit 1;
+  delete from :schema.delivery_mark m
+   where m.group_id = of_group and m.partition_id = of_partition and m.log_offset >= from_cut;
+  delete from :schema.crash_charge c
+   where c.group_id = of_group and c.partition_id = of_partition and c.log_offset >= from_cut;
+  update :schema.parked_message m set log_offset = m.log_offset - away
+   where m.group_id = of_group and m.partition_id = of_partition and m.log_offset >= from_cut;
+  update :schema.dead_letter d set log_offset = d.log_offset - away
+   where d.group_id = of_group and d.partition_id = of_partition and d.log_offset >= from_cut;
+  insert into :schema.consumer_position (group_id, partition_id, owner_epoch, position, in_flight_end, log_epoch, checksum)
+  values (of_group, of_partition, in_epoch, least(stored.position, from_cut), least(stored.position, from_cut), in_log_epoch,
+          case when stored.position <= from_cut then stored.checksum end);
+  perform :schema.fence(of_group, of_partition, in_epoch);
+  return least(stored.position, from_cut);
 end
 $$;
 
@@ -299,9 +335,10 @@ begin
                                     where p.group_id = m.group_id and p.partition_id = m.partition_id
                                     order by p.owner_epoch desc, p.position desc, p.id desc limit 1), 0);
 
-  insert into :schema.consumer_position (slot, id, group_id, partition_id, owner_epoch, position, in_flight_end,
-                                         stored_at)
-  select current_slot, p.id, p.group_id, p.partition_id, p.owner_epoch, p.position, p.in_flight_end, p.stored_at
+  insert into :schema.consumer_position (slot, id, group_id, partition_id, owner_epoch, position, in_flight_end, log_epoch,
+                                         checksum, stored_at)
+  select current_slot, p.id, p.group_id, p.partition_id, p.owner_epoch, p.position, p.in_flight_end, p.log_epoch, p.checksum,
+         p.stored_at
     from (select distinct on (q.group_id, q.partition_id) q.*
             from :schema.consumer_position q where q.slot = slot_number
            order by q.group_id, q.partition_id, q.owner_epoch desc, q.position desc, q.id desc) p

@@ -74,7 +74,8 @@ export class LaneLoad {
       data = builder.build({ baseOffset: offset });
       batches.set(name, data);
     }
-    return { partitionId: PARTITION_ID, baseOffset: offset, lastOffset: offset, bucketSeq: 1, data };
+    const place = { partitionId: PARTITION_ID, baseOffset: offset, lastOffset: offset, bucketSeq: 1 };
+    return { ...place, checksum: offset, data };
   }
 }
 

@@ -30,6 +30,8 @@ interface PositionRow {
   readonly epoch: number;
   readonly position: number;
   readonly inFlightEnd: number;
+  readonly logEpoch: number;
+  readonly checksum: number | null;
 }
 
 /** Statements of the model's membership, and the effect of the handlers. */
@@ -194,9 +196,14 @@ export class LaneModel {
     epoch: number,
     position: number,
     inFlightEnd: number,
+    logEpoch: number,
+    checksum: number | null,
   ): Promise<never[]> {
     this.server.xidOf(transaction);
-    this.positions.insert(transaction, { id: this.#nextId, epoch, position, inFlightEnd });
+    // Every batch has one message, and its offset for a checksum.
+    if (checksum !== null && checksum !== position - 1)
+      this.server.world.broken('a position has the checksum of the batch below it', `${checksum} at ${position}`);
+    this.positions.insert(transaction, { id: this.#nextId, epoch, position, inFlightEnd, logEpoch, checksum });
     this.#nextId += 1;
     transaction.fact('progress', position);
     transaction.fact('by', { epoch });

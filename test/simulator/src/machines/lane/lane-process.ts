@@ -14,7 +14,7 @@ import {
   Permits,
 } from '@waybill/consumer/internal';
 import { silentLogger } from '@waybill/kernel';
-import { type Grant, type LogEngine, Sealer, type TakenPartition } from '@waybill/log';
+import { type FetchPosition, type Grant, type LogEngine, Sealer, type TakenPartition } from '@waybill/log';
 import { ModelDatabase } from '../../model/model-database.js';
 import type { ModelServer } from '../../model/model-server.js';
 import { SimProcess } from '../../scheduler/sim-process.js';
@@ -98,6 +98,7 @@ export class LaneProcess {
     const isLapsed = (): boolean => clock.monotonic() - this.#heardAt > LEASE_MS;
     this.#partitions = new OwnedPartitions({
       group: 'group',
+      log,
       membership: {
         get leaseLapsed() {
           return isLapsed();
@@ -107,7 +108,6 @@ export class LaneProcess {
         take: async (grants) => this.#noted(await this.#owners.take(grants)),
         reclaim: async (owned) => this.#noted(await this.#owners.reclaim(owned)),
       },
-      topics,
       clock,
       logger: silentLogger,
     });
@@ -316,5 +316,9 @@ function logOf(load: LaneLoad, onDeadLetter: LaneSettings['onDeadLetter']): LogE
     find: async () => topic,
   };
   const offsets = async () => new Map([[PARTITION_ID, { startOffset: 0, endOffset: load.endOffset }]]);
-  return { topics, offsets } as unknown as LogEngine;
+  const identity = async () => ({ busId: 'bus', logEpoch: 1, incarnation: 1 });
+  const checksumsBelow = async (places: readonly FetchPosition[]) =>
+    new Map(places.map(({ partitionId, offset }) => [partitionId, offset - 1]));
+  const cutsSince = async () => new Map();
+  return { topics, offsets, identity, checksumsBelow, cutsSince } as unknown as LogEngine;
 }

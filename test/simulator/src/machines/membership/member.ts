@@ -90,7 +90,7 @@ export class Member {
     if (worked.ownership === undefined) await this.#take(worked);
     const { ownership } = worked;
     if (ownership === undefined || this.#working.get(partitionId) !== worked) return;
-    const progress = new PartitionProgress(GROUP_ID, ownership);
+    const progress = new PartitionProgress(GROUP_ID, ownership, 1);
     const effect = bindStatement(partitionEffect, partitionId, this.memberId, ownership.ownerEpoch);
     try {
       if (this.together) await this.#database.runTogether([effect, progress.fence()]);
