@@ -15,6 +15,7 @@ import {
 } from '../progress/partition-progress.js';
 import type { Ownership } from '../progress/progress-owners.js';
 import { differencesFrom } from './log-check.js';
+import { rewind } from './log-rewind.js';
 import { PartitionLane } from './partition-lane.js';
 import type { Subscription } from '../handler/subscription.js';
 
@@ -169,30 +170,15 @@ export class LaneOpener {
   async #rewind(
     openings: readonly Opening[],
     stored: ReadonlyMap<number, StoredProgress>,
-    { logEpoch }: LogHistory,
+    history: LogHistory,
   ): Promise<boolean> {
-    const { context, log } = this;
-    const old = openings.flatMap((opening) => {
-      const { position, logEpoch: epoch } = stored.get(opening.partitionId) ?? EMPTY;
-      return position === undefined || epoch >= logEpoch ? [] : [{ ...opening, position, epoch }];
+    const old = openings.flatMap(({ partitionId, ownership }) => {
+      const { position, checksum, logEpoch } = stored.get(partitionId) ?? EMPTY;
+      if (position === undefined || logEpoch >= history.logEpoch) return [];
+      return [{ partitionId, ownership, position, checksum, logEpoch }];
     });
-    if (old.length === 0) return false;
-    const since = Math.min(...old.map(({ epoch }) => epoch));
-    const cuts = await log.cutsSince(
-      old.map(({ partitionId }) => partitionId),
-      since,
-    );
-    const statements = old.map(({ partitionId, ownership, position }) => {
-      const cut = cuts.get(partitionId) ?? Number.MAX_SAFE_INTEGER;
-      if (cut < position)
-        context.logger.warn(`the log has lost records: the group goes back from offset ${position} to ${cut}`, {
-          group: context.group,
-          partitionId,
-        });
-      return new PartitionProgress(context.groupId, ownership, logEpoch).rewind(cut);
-    });
-    await context.databases.database.runTogether(statements);
-    return true;
+    if (old.length > 0) await rewind(this.context, this.log, old, history.logEpoch);
+    return old.length > 0;
   }
 
   /**

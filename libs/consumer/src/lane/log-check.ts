@@ -10,6 +10,8 @@ export interface ReadPlace {
   readonly checksum: number | undefined;
 }
 
+type Log = Pick<LogEngine, 'offsets' | 'checksumsBelow' | 'topics'>;
+
 /**
  * Compares what a group has read with what the log holds. A log that was restored, or has failed over to a replica that was
  * behind, lacks records that the group has handled, or holds others at their offsets: whoever read on there would miss
@@ -17,7 +19,7 @@ export interface ReadPlace {
  * @returns by partition id: an error where the log went back
  */
 export async function differencesFrom(
-  log: Pick<LogEngine, 'offsets' | 'checksumsBelow' | 'topics'>,
+  log: Log,
   group: string,
   places: readonly ReadPlace[],
 ): Promise<ReadonlyMap<number, LogWentBackError>> {
@@ -37,4 +39,32 @@ export async function differencesFrom(
     differences.set(partitionId, new LogWentBackError(`In ${topic}[${number}], ${what}`));
   }
   return differences;
+}
+
+/** A position that a group has stored, with the checksum of the batch that holds the record before it. */
+export interface StoredPlace {
+  readonly position: number;
+  readonly checksum: number;
+}
+
+/**
+ * The highest of a group's positions up to which the log holds what the group has read; undefined if it is none of them. A
+ * log that went back agrees up to some offset, and differs from there on: so half of them are ruled out by each look.
+ * @param places ascending
+ */
+export async function lastAgreed(
+  log: Pick<LogEngine, 'checksumsBelow'>,
+  partitionId: number,
+  places: readonly StoredPlace[],
+): Promise<number | undefined> {
+  let agreed = -1;
+  let differs = places.length;
+  while (differs - agreed > 1) {
+    const middle = (agreed + differs) >> 1;
+    const { position: offset, checksum } = places[middle] as StoredPlace;
+    const there = (await log.checksumsBelow([{ partitionId, offset }])).get(partitionId);
+    if (there === checksum) agreed = middle;
+    else differs = middle;
+  }
+  return places[agreed]?.position;
 }

@@ -11,7 +11,14 @@ import type {
 } from '../engine/log-engine.js';
 import type { Topics } from '../engine/topics.js';
 import { checksumOf, decodeBatch, patchBaseOffset } from '../record/index.js';
-import { busIdentity, findBatchesAt, readChecksums, readCuts, readOffsets, readSegments } from '../statements.generated.js';
+import {
+  busIdentity,
+  findBatchesAt,
+  readChecksums,
+  readCuts,
+  readOffsets,
+  readSegments,
+} from '../statements.generated.js';
 
 interface Segment {
   readonly bucketSeq: number;
@@ -106,7 +113,8 @@ export class LogReader {
         const { found, stale } = once;
         history ??= once.history;
         // The rounds are on one connection, so of one server; only the epoch may have risen.
-        if (once.history.logEpoch !== history.logEpoch) return { batches: [], mayHaveMore: true, history: once.history };
+        if (once.history.logEpoch !== history.logEpoch)
+          return { batches: [], mayHaveMore: true, history: once.history };
         batches.push(...found);
         mayHaveMore ||= once.mayHaveMore || stale.length > 0;
         if (stale.length > 0) await this.#readMap(connection, stale);

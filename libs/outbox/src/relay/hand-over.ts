@@ -1,4 +1,5 @@
 import {
+  type Clock,
   describeError,
   LogWentBackError,
   type Logger,
@@ -20,6 +21,8 @@ import { type KnownPass, readAgain } from './read-again.js';
 
 /** Passes that may be committed in the service's database before the log has answered for the first of them. */
 const MOST_UNANSWERED = 4;
+/** Interval at which a relay without work looks whether the log is still the one that it asked, in milliseconds. */
+const LOOK_MS = 5_000;
 /** A pass of another relay that is younger is left to it, in milliseconds. */
 const OTHERS_MS = 1_000;
 
@@ -28,6 +31,7 @@ export interface HandOverDependencies {
   readonly database: PgDatabase;
   readonly log: LogEngine;
   readonly reader: DifferenceReader;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -44,6 +48,9 @@ export class HandOver {
   #newest: PassId | undefined;
   #serviceId = '';
   #logEpoch = 0;
+  /** Of the log's server, when it was asked. */
+  #incarnation = 0;
+  #lookedAt = -Infinity;
   #answeredN = 0;
   /** Passes that this relay has made, as far as they are not answered. */
   readonly #own = new Set<string>();
@@ -71,6 +78,18 @@ export class HandOver {
   /** To be called when it is not certain any more what the log holds. */
   doubt(): void {
     this.#newest = undefined;
+  }
+
+  /**
+   * Doubts if the log's server was started again or replaced since it was asked: it may lack what it had answered for, and
+   * without another pass it would never be asked again.
+   */
+  async look(): Promise<void> {
+    const { clock, log } = this.dependencies;
+    if (this.within !== undefined || clock.monotonic() - this.#lookedAt < LOOK_MS) return;
+    const { logEpoch, incarnation } = await log.identity();
+    this.#lookedAt = clock.monotonic();
+    if (logEpoch !== this.#logEpoch || incarnation !== this.#incarnation) this.doubt();
   }
 
   /** Whether it is certain what the log holds. */
@@ -167,7 +186,9 @@ export class HandOver {
 
   async #ask(): Promise<SourceState> {
     const { log, database } = this.dependencies;
-    const { busId, logEpoch } = await log.identity();
+    const { busId, logEpoch, incarnation } = await log.identity();
+    this.#incarnation = incarnation;
+    this.#lookedAt = this.dependencies.clock.monotonic();
     const service = await bindService(database.session, busId, logEpoch);
     this.#serviceId = service.serviceId;
     this.#caughtUp = service.logEpoch;

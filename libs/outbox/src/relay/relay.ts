@@ -110,7 +110,7 @@ export class Relay {
     this.#clock = clock;
     this.#rejections = new Rejections(logger, 'be moved');
     this.#reader = new DifferenceReader(log.topics, this.#options);
-    this.#handOver = new HandOver({ database, log, reader: this.#reader, logger });
+    this.#handOver = new HandOver({ database, log, reader: this.#reader, clock, logger });
     bell.onRing(() => {
       this.#hintedAt = clock.monotonic();
       this.#isRung = true;
@@ -150,7 +150,10 @@ export class Relay {
     if (!this.#handOver.isSettled && !(await this.#handOver.settle())) return 'idle';
     if (this.#base !== undefined && !this.#isRung) {
       const [probe] = await this.dependencies.database.session.run(relayProbe, this.#base);
-      if (probe?.waiting !== true) return 'idle';
+      if (probe?.waiting !== true) {
+        await this.#handOver.look();
+        return this.#handOver.isSettled ? 'idle' : 'again';
+      }
     }
     // Transactions that have rung by now have committed: this pass sees them.
     this.#isRung = false;

@@ -202,8 +202,18 @@ export class LaneModel {
     this.server.xidOf(transaction);
     // Every batch has one message, and its offset for a checksum.
     if (checksum !== null && checksum !== position - 1)
-      this.server.world.broken('a position has the checksum of the batch below it', `${checksum} at ${position}`);
-    this.positions.insert(transaction, { id: this.#nextId, epoch, position, inFlightEnd, logEpoch, checksum });
+      this.server.world.broken(
+        'a position has the checksum of the batch below it',
+        `${checksum} at ${position}`,
+      );
+    this.positions.insert(transaction, {
+      id: this.#nextId,
+      epoch,
+      position,
+      inFlightEnd,
+      logEpoch,
+      checksum,
+    });
     this.#nextId += 1;
     transaction.fact('progress', position);
     transaction.fact('by', { epoch });

@@ -1,0 +1,261 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { createProgram } from '@waybill/cli';
+import { Consumer, deadLetter, type Handler, resolveSubscription } from '@waybill/consumer';
+import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
+import type { LogEngine } from '@waybill/log';
+import { PostgresLogEngine } from '@waybill/log/postgres';
+import { type PostgresServer, startPostgres, waitUntil } from '@waybill/testing';
+import type pg from 'pg';
+import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
+import { upTo } from '../support/fixture.js';
+import { drain, OwnService, TestBus } from '../support/own-databases.js';
+
+let bus: TestBus;
+let service: OwnService;
+let other: OwnService;
+let consumer: Consumer | undefined;
+
+async function setUp(server?: PostgresServer): Promise<void> {
+  bus = await TestBus.create({ orders: { partitions: 1 } }, server?.connectionString);
+  service = await OwnService.create(bus);
+  other = await OwnService.create(bus);
+  await service.database.pool.query(
+    'create table effect (id bigint generated always as identity, n int, log_offset bigint)',
+  );
+}
+async function tearDown(): Promise<void> {
+  await consumer?.stop();
+  consumer = undefined;
+  await Promise.all([service.close(), other.close()]);
+  await bus.close();
+}
+
+/** Each number in a pass, and so in a batch, of its own. */
+async function publish(numbers: readonly number[], by = service): Promise<void> {
+  const relay = by.relay();
+  for (const n of numbers) {
+    await by.publish([n], 'orders', `key-${n}`);
+    await drain(relay);
+  }
+}
+
+/** Takes the end of the log away, as a replica that was behind lacks it. */
+async function loseFrom(offset: number): Promise<void> {
+  await bus.database.pool.query(`delete from waybill_bus.log_batch where base_offset >= ${offset}`);
+  await bus.database.pool.query(
+    `delete from waybill_bus.log_source where exists (select from unnest(base_offsets) o where o >= ${offset})`,
+  );
+}
+
+async function heal(): Promise<void> {
+  const program = createProgram({ write: () => true });
+  const words = ['--database-url', bus.created.connectionString, 'bus', 'heal', '--yes'];
+  await program.parseAsync(words, { from: 'user' });
+}
+
+const handled: number[] = [];
+const write: Handler = async ({ transaction, payload, offset }) => {
+  const { n } = payload as { n: number };
+  handled.push(n);
+  await (transaction as pg.PoolClient).query('insert into effect (n, log_offset) values ($1, $2)', [
+    n,
+    offset,
+  ]);
+};
+
+async function consume(
+  handler: Handler = write,
+  concurrency: 'key' | 'partition' = 'partition',
+  log: LogEngine = service.log,
+): Promise<Consumer> {
+  handled.length = 0;
+  consumer = new Consumer(
+    {
+      group: 'shop',
+      subscriptions: [resolveSubscription('orders', handler, { concurrency, retry: { maxAttempts: 1 } })],
+      database: service.database,
+      transactions: new PgTransactionRunner(service.database),
+      log,
+    },
+    { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 100 },
+  );
+  await consumer.start();
+  return consumer;
+}
+
+/** In order of their effects. */
+async function effects(): Promise<number[]> {
+  const { rows } = await service.database.pool.query<{ n: number }>('select n from effect order by id');
+  return rows.map(({ n }) => n);
+}
+
+async function haveEffect(...numbers: number[]): Promise<void> {
+  let seen: number[] = [];
+  await waitUntil(async () => (seen = await effects()).length >= numbers.length, {
+    describe: () => `${numbers.join()} have their effects, not ${seen.join()}`,
+  });
+  expect(await effects()).toEqual(numbers);
+}
+
+async function failsBecause(reason: RegExp): Promise<void> {
+  await waitUntil(() => consumer?.status.failures.length === 1, { describe: 'the partition fails' });
+  expect(consumer?.status.failures[0]?.reason).toMatch(reason);
+}
+
+/** Both services append again what the log lacks. */
+async function appendAgain(count: number): Promise<void> {
+  const relays = [service.relay(), other.relay()];
+  await waitUntil(
+    async () => {
+      for (const relay of relays) await drain(relay);
+      return (await bus.read()).numbers.length === count;
+    },
+    { describe: `the log holds ${count} records` },
+  );
+}
+
+describe('a group whose log lost a tail', () => {
+  beforeEach(() => setUp());
+  afterEach(tearDown);
+
+  test('stops where the log ends before its position, and goes on from the cut when it is healed', async () => {
+    await publish(upTo(5));
+    await consume();
+    await haveEffect(0, 1, 2, 3, 4);
+    await consumer?.stop();
+    await loseFrom(3);
+    await consume();
+    await failsBecause(/^LogWentBackError.*group shop has read up to offset 5, and the log ends at 3/);
+    await heal();
+    await appendAgain(5);
+    await publish([5]);
+    await haveEffect(0, 1, 2, 3, 4, 3, 4, 5);
+    expect(consumer?.status.failures).toEqual([]);
+  });
+
+  test('stops where the log holds other records below its position', async () => {
+    await publish(upTo(5));
+    await consume();
+    await haveEffect(0, 1, 2, 3, 4);
+    await consumer?.stop();
+    await loseFrom(3);
+    // Of a service that misses nothing: it appends as if nothing had happened.
+    await publish([100, 101, 102], other);
+    await consume();
+    await failsBecause(/^LogWentBackError.*another record than group shop has read at offset 4/);
+    expect(handled).toEqual([]);
+    await heal();
+    await appendAgain(8);
+    // What was appended before the heal is below the cut: the group goes back to where the records differ.
+    await haveEffect(0, 1, 2, 3, 4, 100, 101, 102, 3, 4);
+  });
+
+  test('takes over a position that is before the cut as it is', async () => {
+    await publish(upTo(3));
+    await consume();
+    await haveEffect(0, 1, 2);
+    await consumer?.stop();
+    await publish([3, 4]);
+    await loseFrom(4);
+    await heal();
+    await appendAgain(5);
+    await consume();
+    await haveEffect(0, 1, 2, 3, 4);
+    const { rows } = await service.database.pool.query(
+      'select max(log_epoch)::int as epoch from waybill.consumer_position',
+    );
+    expect(rows).toEqual([{ epoch: 2 }]);
+  });
+
+  test('keeps its dead letters, which are redriven, and forgets the verdicts on records that come again', async () => {
+    const broken = new Set([1, 3]);
+    const handler: Handler = async (delivery) => {
+      if (broken.has((delivery.payload as { n: number }).n)) throw deadLetter('not usable');
+      await write(delivery);
+    };
+    await publish(upTo(5));
+    await consume(handler, 'key');
+    const letters = async (): Promise<unknown[]> =>
+      (
+        await service.database.pool.query(
+          `select payload, log_offset < 0 as "isOld", state from waybill.dead_letter order by id`,
+        )
+      ).rows.map((row: { payload: Buffer; isOld: boolean; state: string }) => ({
+        ...row,
+        payload: (JSON.parse(row.payload.toString()) as { n: number }).n,
+      }));
+    await waitUntil(async () => (await effects()).length + (await letters()).length === 5, {
+      describe: 'all are decided',
+    });
+    await consumer?.stop();
+    await loseFrom(2);
+    await heal();
+    await appendAgain(5);
+    broken.delete(3);
+    await consume(handler, 'key');
+    await waitUntil(async () => (await effects()).length === 6, {
+      describe: 'those from the cut on come again',
+    });
+    expect((await effects()).toSorted((a, b) => a - b)).toEqual([0, 2, 2, 3, 4, 4]);
+    expect(await letters()).toEqual([
+      { payload: 1, isOld: false, state: 'open' },
+      { payload: 3, isOld: true, state: 'open' },
+    ]);
+    const program = createProgram({ write: () => true });
+    const words = ['--database-url', service.created.connectionString, 'dlq', 'redrive', '2', '--yes'];
+    await program.parseAsync(words, { from: 'user' });
+    await waitUntil(async () => (await effects()).length === 7, { describe: 'the old one has its effect' });
+    expect((await letters()).at(1)).toEqual({ payload: 3, isOld: true, state: 'redriven' });
+  });
+});
+
+describe('a log whose server is started again', () => {
+  let server: PostgresServer;
+  let proxy: TcpProxy;
+  let far: PgDatabase;
+  beforeEach(async () => {
+    server = await startPostgres();
+    await setUp(server);
+    proxy = await TcpProxy.start(bus.created.connectionString);
+    far = new PgDatabase({ connectionString: proxy.url, connectionsMax: 20, queryTimeoutMs: 2_000 });
+  });
+  afterEach(async () => {
+    proxy.heal();
+    await consumer?.stop();
+    consumer = undefined;
+    await far.close();
+    await proxy.close();
+    await tearDown();
+    await server.stop();
+  });
+
+  test('is read on, if it lost nothing, without a look at the positions of the group', async () => {
+    await publish(upTo(3));
+    await consume();
+    await haveEffect(0, 1, 2);
+    const epochs = 'select max(owner_epoch)::int from waybill.progress_owner';
+    const before = await service.value(epochs);
+    await server.restart('immediate');
+    await publish([3]);
+    await haveEffect(0, 1, 2, 3);
+    expect(await service.value(epochs)).toBe(before);
+  });
+
+  test('is not read on, if it holds other records where the group has read', async () => {
+    await publish(upTo(5));
+    await consume(write, 'partition', new PostgresLogEngine(far, { service: service.database }));
+    await haveEffect(0, 1, 2, 3, 4);
+    // The consumer may not look in between.
+    proxy.silence();
+    await server.restart('immediate');
+    await loseFrom(3);
+    await publish(
+      upTo(8).map((n) => 100 + n),
+      other,
+    );
+    proxy.heal();
+    proxy.cut();
+    await failsBecause(/^LogWentBackError/);
+    expect(await effects()).toEqual([0, 1, 2, 3, 4]);
+  });
+});
