@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { createProgram } from '@waybill/cli';
 import { Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
 import { PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
 import { groupLag, PostgresLogEngine } from '@waybill/log/postgres';
@@ -138,7 +139,27 @@ test('a database that is older than the last take is noticed: nothing is handled
   // An attempt raises nothing: otherwise a later one would find an epoch that is high enough.
   const { rows } = await service.database.pool.query('select from waybill.progress_owner');
   expect(rows).toEqual([]);
+
+  expect(await adopt()).toMatch(/orders +0 +1 +0\norders +1 +1 +0\n.*use --yes\n$/);
+  expect(await effects()).toEqual([]);
+  expect(await adopt('--yes')).toContain('group test goes on with the progress in this database\n');
+  await waitUntil(async () => (await effects()).length === 1, { describe: 'message 1 comes again' });
+  expect(second.status.failures).toEqual([]);
+  expect(await adopt()).toContain('there is nothing to adopt\n');
 });
+
+async function adopt(...words: string[]): Promise<string> {
+  let printed = '';
+  const program = createProgram({ write: (text) => (printed += text) });
+  const urls = [
+    '--database-url',
+    service.created.connectionString,
+    '--bus-url',
+    bus.created.connectionString,
+  ];
+  await program.parseAsync([...urls, 'group', 'adopt', 'test', ...words], { from: 'user' });
+  return printed;
+}
 
 test('the bus shows the lag, by the positions that were reported to it', async () => {
   await publish(upTo(20));

@@ -241,6 +241,27 @@ describe('a log whose server is started again', () => {
     expect(await service.value(epochs)).toBe(before);
   });
 
+  test('is asked by a relay without work, which appends again what it lost', async () => {
+    const relay = service.relay({}, { log: new PostgresLogEngine(far, { service: service.database }) });
+    relay.service.start();
+    try {
+      for (const n of upTo(3)) await service.publish([n]);
+      const isThere = async (): Promise<boolean> => (await bus.read()).numbers.join() === '0,1,2';
+      await waitUntil(isThere, { describe: 'all are in the log' });
+      proxy.silence();
+      await server.restart('immediate');
+      const { rows } = await bus.database.pool.query<{ last: number }>(
+        'select max(base_offset)::int as last from waybill_bus.log_batch',
+      );
+      await loseFrom(rows[0]?.last ?? 0);
+      proxy.heal();
+      proxy.cut();
+      await waitUntil(isThere, { describe: 'what was lost is in the log again' });
+    } finally {
+      await relay.service.stop();
+    }
+  });
+
   test('is not read on, if it holds other records where the group has read', async () => {
     await publish(upTo(5));
     await consume(write, 'partition', new PostgresLogEngine(far, { service: service.database }));

@@ -14,7 +14,7 @@ export {
   replyTopicOf,
   REQUEST_ID_HEADER,
 } from './reply/reply.js';
-export { listRedriven, parkedBacklogs } from './statements.generated.js';
+export { listRedriven, parkedBacklogs, readOwnEpochs } from './statements.generated.js';
 export { isTopicPattern, TopicPatterns } from './handler/topic-pattern.js';
 export { resolveRetryPolicy, retryDelayMs } from './policy/retry-policy.js';
 export { PostgresBudgetStore, RedisBudgetStore } from './policy/retry-budget-store.js';

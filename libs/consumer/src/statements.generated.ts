@@ -178,6 +178,15 @@ export const readMarks = statement<[groupId: number, partitionIds: readonly (num
                      offset 0) n`);
 
 /**
+ * The owner epochs of a group, by its name.
+ * Index: progress_owner_pkey
+ */
+export const readOwnEpochs = statement<[groupName: string], { partitionId: number; ownerEpoch: number }>('read-own-epochs', `select o.partition_id as "partitionId", o.owner_epoch as "ownerEpoch"
+  from :schema.consumer_group g
+  join :schema.progress_owner o on o.group_id = g.id
+ where g.name = $1`);
+
+/**
  * The owner epochs of partitions.
  * Index: progress_owner_pkey
  */

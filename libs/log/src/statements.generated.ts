@@ -2,6 +2,15 @@
 import { statement } from '@waybill/kernel/internal';
 
 /**
+ * Notes owner epochs of a group as they are in its service's database, also lower ones: for an operator.
+ * Locks: the owners' rows
+ */
+export const adoptTaken = statement<[groupName: string, partitionIds: readonly (number | null)[], ownerEpochs: readonly (number | null)[]], Record<never, never>>('adopt-taken', `update :bus.partition_owner o
+   set taken_epoch = w.epoch
+  from unnest($2::integer[], $3::bigint[]) as w (id, epoch), :bus.consumer_group g
+ where g.name = $1 and o.group_id = g.id and o.partition_id = w.id`);
+
+/**
  * Appends record batches, concatenated in data, partitions ascending.
  * Locks: the structure (shared), then the partitions ascending, until the transaction ends
  */
@@ -350,6 +359,18 @@ export const readSegments = statement<[partitionIds: readonly (number | null)[]]
  */
 export const readSubjectKey = statement<[keyId: string, subjectHash: Buffer], { wrapped: Buffer | null; erased: boolean }>('read-subject-key', `select (select k.wrapped_key from :schema.subject_key k where k.id = $1 limit 1) as wrapped,
        exists (select from :schema.erased_subject e where e.subject_hash = $2) as erased`);
+
+/**
+ * The owner epochs that members of a group have reported from their service's database, of partitions that were taken.
+ * Index: partition_owner_pkey
+ */
+export const readTaken = statement<[groupName: string], { partitionId: number; topic: string; number: number; takenEpoch: number }>('read-taken', `select o.partition_id as "partitionId", t.name as topic, p.number, o.taken_epoch as "takenEpoch"
+  from :bus.consumer_group g
+  join :bus.partition_owner o on o.group_id = g.id and o.taken_epoch > 0
+  join :bus.topic_partition p on p.id = o.partition_id
+  join :bus.topic t on t.id = p.topic_id
+ where g.name = $1
+ order by t.name, p.number`);
 
 /**
  * Empties the oldest slot of the ring of passes, after carrying forward the newest of each source.

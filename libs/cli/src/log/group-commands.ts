@@ -5,6 +5,7 @@ import { type Column, type ListOptions, listing, writeList } from '../output/tab
 import { withLog } from '../arguments/target.js';
 import type { Output } from '../output/output.js';
 import { assertKnown } from './assert-known.js';
+import { addGroupAdopt } from './group-adopt.js';
 import { type Lag, LAG_COLUMNS, readLags, totalLag } from './lag.js';
 
 /** A consumer group in a list. */
@@ -36,9 +37,12 @@ const MEMBER_COLUMNS: readonly Column<MemberLine>[] = [
   { head: 'TOPICS', of: ({ topics }) => topics.join(', ') },
 ];
 
-/** `waybill group list | describe`; `groups` is an alias. */
+/** `waybill group list | describe | adopt`; `groups` is an alias. */
 export function addGroupCommands(program: Command, output: Output): void {
-  const group = program.command('group').alias('groups').description('lists and describes consumer groups');
+  const group = program
+    .command('group')
+    .alias('groups')
+    .description('lists, describes and adopts consumer groups');
   listing(group.command('list'))
     .description('lists the consumer groups, with their members and their lag')
     .action((options: ListOptions) =>
@@ -56,6 +60,7 @@ export function addGroupCommands(program: Command, output: Output): void {
     .action((name: string, options: ListOptions) =>
       withLog(program, (_log, bus) => describeGroup(bus, name, options, output)),
     );
+  addGroupAdopt(group, program, output);
 }
 
 async function describeGroup(

@@ -157,7 +157,7 @@ export class LaneOpener {
     const places = [...stored].flatMap(([partitionId, { position: offset, checksum }]) =>
       offset === undefined ? [] : [{ partitionId, offset, checksum }],
     );
-    const differences = await differencesFrom(this.log, group, places);
+    const differences = await differencesFrom(this.log, group, places, offsets);
     const parked = await listParkedIn(session, groupId, ids);
     const begun = openings.filter(({ partitionId }) => stored.get(partitionId)?.position === undefined);
     const names = [...new Set(begun.map(({ topic }) => topic.name))];

@@ -1,5 +1,5 @@
 import { LogWentBackError } from '@waybill/kernel';
-import type { LogEngine } from '@waybill/log';
+import type { LogEngine, PartitionOffsets } from '@waybill/log';
 
 /** Where a group is in a partition, and what it has read before that. */
 export interface ReadPlace {
@@ -10,25 +10,26 @@ export interface ReadPlace {
   readonly checksum: number | undefined;
 }
 
-type Log = Pick<LogEngine, 'offsets' | 'checksumsBelow' | 'topics'>;
+type Log = Pick<LogEngine, 'checksumsBelow' | 'topics'>;
 
 /**
  * Compares what a group has read with what the log holds. A log that was restored, or has failed over to a replica that was
  * behind, lacks records that the group has handled, or holds others at their offsets: whoever read on there would miss
  * records without an error.
+ * @param offsets of the log, read after the places
  * @returns by partition id: an error where the log went back
  */
 export async function differencesFrom(
   log: Log,
   group: string,
   places: readonly ReadPlace[],
+  offsets: ReadonlyMap<number, PartitionOffsets>,
 ): Promise<ReadonlyMap<number, LogWentBackError>> {
   const differences = new Map<number, LogWentBackError>();
   const known = places.filter(({ checksum }) => checksum !== undefined);
-  const ends = await log.offsets(places.map(({ partitionId }) => partitionId));
   const checksums = known.length === 0 ? new Map<number, number>() : await log.checksumsBelow(known);
   for (const { partitionId, offset, checksum } of places) {
-    const { endOffset = offset } = ends.get(partitionId) ?? {};
+    const { endOffset = offset } = offsets.get(partitionId) ?? {};
     const there = checksums.get(partitionId);
     const isOther = checksum !== undefined && there !== undefined && there !== checksum;
     if (offset <= endOffset && !isOther) continue;

@@ -207,11 +207,9 @@ export class OwnedPartitions {
     this.#reopen(healed);
     if (restarted.length > 0) {
       const { log, group } = this.dependencies;
-      const differences = await differencesFrom(
-        log,
-        group,
-        restarted.map(({ place }) => place),
-      );
+      const places = restarted.map(({ place }) => place);
+      const offsets = await log.offsets(places.map(({ partitionId }) => partitionId));
+      const differences = await differencesFrom(log, group, places, offsets);
       for (const lane of restarted) lane.confirm(history);
       for (const [partitionId, error] of differences) this.fail(partitionId, error);
     }

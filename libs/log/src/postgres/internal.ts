@@ -3,10 +3,12 @@
 export { appendCall } from './append-call.js';
 export { GroupMembership } from './group-membership.js';
 export {
+  adoptTaken,
   describeMembers,
   groupBacklogs,
   listGroups,
   oldestTransaction,
   raiseLogEpoch,
+  readTaken,
   unsubscribedTopics,
 } from '../statements.generated.js';

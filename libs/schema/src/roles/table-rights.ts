@@ -60,7 +60,8 @@ export const BUS_TABLES: Readonly<Record<string, TableRights>> = {
   partition_owner: {
     service:
       'select, insert (group_id, partition_id), update (owner_id, owner_epoch, target_id, taken_epoch)',
-    ...sameFor(['monitor', 'operator'], 'select'),
+    monitor: 'select',
+    operator: 'select, update (taken_epoch)',
   },
   reported_position: {
     service: 'select, insert (group_id, partition_id, position), update (position, reported_at)',
