@@ -67,12 +67,13 @@ async function consume(
   handler: Handler = write,
   concurrency: 'key' | 'partition' = 'partition',
   log: LogEngine = service.log,
+  topic = 'orders',
 ): Promise<Consumer> {
   handled.length = 0;
   consumer = new Consumer(
     {
       group: 'shop',
-      subscriptions: [resolveSubscription('orders', handler, { concurrency, retry: { maxAttempts: 1 } })],
+      subscriptions: [resolveSubscription(topic, handler, { concurrency, retry: { maxAttempts: 1 } })],
       database: service.database,
       transactions: new PgTransactionRunner(service.database),
       log,
@@ -173,8 +174,14 @@ describe('a group whose log lost a tail', () => {
       if (broken.has((delivery.payload as { n: number }).n)) throw deadLetter('not usable');
       await write(delivery);
     };
-    await publish(upTo(5));
+    await publish(upTo(2));
     await consume(handler, 'key');
+    // Where the log is cut below, the group has noted what it read.
+    await waitUntil(
+      async () => (await service.value('select max(position)::int from waybill.consumer_position')) === 2,
+      { describe: 'the position is stored' },
+    );
+    await publish([2, 3, 4]);
     const letters = async (): Promise<unknown[]> =>
       (
         await service.database.pool.query(
@@ -206,6 +213,73 @@ describe('a group whose log lost a tail', () => {
     await program.parseAsync(words, { from: 'user' });
     await waitUntil(async () => (await effects()).length === 7, { describe: 'the old one has its effect' });
     expect((await letters()).at(1)).toEqual({ payload: 3, isOld: true, state: 'redriven' });
+  });
+});
+
+describe('a log that lost a whole topic', () => {
+  beforeEach(() => setUp());
+  afterEach(tearDown);
+
+  /** As a backup from before it was created. */
+  async function loseTopic(name: string): Promise<void> {
+    const { partitionIds } = await bus.log.topics.get(name);
+    const ids = `array[${partitionIds.join()}]`;
+    await bus.database.pool.query(`
+      delete from waybill_bus.log_source where partition_ids && ${ids};
+      delete from waybill_bus.log_batch where partition_id = any (${ids});
+      delete from waybill_bus.log_segment where partition_id = any (${ids});
+      delete from waybill_bus.partition_owner where partition_id = any (${ids});
+      delete from waybill_bus.reported_position where partition_id = any (${ids});
+      delete from waybill_bus.topic_partition where id = any (${ids});
+      delete from waybill_bus.topic where name = '${name}';
+      select setval(pg_get_serial_sequence('waybill_bus.topic', 'id'), max(id)) from waybill_bus.topic;
+      select setval(pg_get_serial_sequence('waybill_bus.topic_partition', 'id'), max(id)) from waybill_bus.topic_partition`);
+  }
+
+  test('gets it back under its ids, and its groups read it from its start', async () => {
+    await bus.log.topics.create('late', { partitions: 2 });
+    const ids = (await service.log.topics.get('late')).partitionIds;
+    const relay = service.relay();
+    for (const n of upTo(4)) {
+      await service.publish([n], 'late', `key-${n}`);
+      await drain(relay);
+    }
+    await consume(write, 'key', service.log, 'late');
+    await waitUntil(async () => (await effects()).length === 4, { describe: 'all have their effects' });
+    await consumer?.stop();
+    await service.database.close();
+    const { created } = service;
+    await loseTopic('late');
+    await heal();
+    service = await OwnService.of(created, bus);
+    await service.publish([4], 'late', 'key-4');
+    await waitUntil(
+      async () => {
+        await drain(service.relay());
+        return (
+          (await bus.log.topics.list()).some(({ name }) => name === 'late') &&
+          (await bus.read('late')).numbers.length === 5
+        );
+      },
+      { describe: 'all that was lost is there' },
+    );
+    expect((await bus.log.topics.get('late')).partitionIds).toEqual(ids);
+    expect((await bus.log.topics.create('after')).partitionIds.every((id) => !ids.includes(id))).toBe(true);
+    await consume(write, 'key', service.log, 'late');
+    await waitUntil(async () => (await effects()).length === 9, { describe: 'all come again' });
+    expect((await effects()).toSorted((a, b) => a - b)).toEqual([0, 0, 1, 1, 2, 2, 3, 3, 4]);
+    expect((await bus.log.topics.create('after')).name).toBe('after');
+  });
+
+  test('refuses a service whose ids it has given to another topic', async () => {
+    await bus.log.topics.create('late', { partitions: 2 });
+    await service.log.topics.list();
+    const { created } = service;
+    await service.database.close();
+    await loseTopic('late');
+    await bus.log.topics.create('stranger', { partitions: 2 });
+    await expect(OwnService.of(created, bus)).rejects.toMatchObject({ code: 'BUS_MISMATCH' });
+    service = await OwnService.create(bus);
   });
 });
 

@@ -153,13 +153,13 @@ export const readCharges = statement<[groupId: number, partitionIds: readonly (n
 
 /**
  * Positions that a group has stored in a partition in one epoch of the log, with the checksums of the batches below them, as
- * far as they are kept; ascending, at most 10,000, the highest.
+ * far as they are kept; ascending, at most 10,000, the highest. Where the group began, there is no checksum.
  * Index: consumer_position_newest
  */
-export const readChecksumsBefore = statement<[groupId: number, partitionId: number, logEpoch: number], { position: number; checksum: number }>('read-checksums-before', `select n.position, n.checksum
+export const readChecksumsBefore = statement<[groupId: number, partitionId: number, logEpoch: number], { position: number; checksum: number | null }>('read-checksums-before', `select n.position, n.checksum
   from (select p.position, pg_catalog.min(p.checksum) as checksum
           from :schema.consumer_position p
-         where p.group_id = $1 and p.partition_id = $2 and p.log_epoch = $3 and p.checksum is not null
+         where p.group_id = $1 and p.partition_id = $2 and p.log_epoch = $3
          group by p.position
          order by p.position desc
          limit 10000) n

@@ -373,6 +373,17 @@ export const readTaken = statement<[groupName: string], { partitionId: number; t
  order by t.name, p.number`);
 
 /**
+ * Every topic with its partitions, as the service's copy has them, by name and number.
+ * Index: the whole of two small tables
+ */
+export const recallTopics = statement<[], { topicId: number; topic: string; retentionMs: number; onDeadLetter: string; onExpired: string; backlogMaxMessages: number | null; backlogMaxBytes: number | null; number: number; partitionId: number }>('recall-topics', `select t.id as "topicId", t.name as topic, t.retention_ms as "retentionMs", t.on_dead_letter as "onDeadLetter",
+       t.on_expired as "onExpired", t.backlog_max_messages as "backlogMaxMessages",
+       t.backlog_max_bytes as "backlogMaxBytes", p.number, p.id as "partitionId"
+  from :schema.topic t
+  join :schema.topic_partition p on p.topic_id = t.id
+ order by t.name, p.number`);
+
+/**
  * Empties the oldest slot of the ring of passes, after carrying forward the newest of each source.
  * Locks: that slot, for at most 50 ms of waiting
  */
@@ -411,6 +422,12 @@ export const reportPositions = statement<[groupId: number, partitionIds: readonl
  */
 export const reportTaken = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string, grantEpochs: readonly (number | null)[], ownerEpochs: readonly (number | null)[]], { partitionId: number; takenBefore: number }>('report-taken', `select r.of_partition as "partitionId", r.taken_before as "takenBefore"
   from :bus.group_report_taken($1, $2, $3::uuid, $4, $5) r`);
+
+/**
+ * Creates topics again under their ids; partitions are in order of topics and numbers. Existing topics are left unchanged.
+ * Locks: advisory, until the transaction ends; the new rows
+ */
+export const restoreTopics = statement<[topicIds: readonly (number | null)[], names: readonly (string | null)[], partitionCounts: readonly (number | null)[], retentions: readonly (number | null)[], onDeadLetter: readonly (string | null)[], onExpired: readonly (string | null)[], backlogMaxMessages: readonly (number | null)[], backlogMaxBytes: readonly (number | null)[], partitionIds: readonly (number | null)[]], Record<never, never>>('restore-topics', `select from :bus.topic_restore($1, $2, $3, $4, $5, $6, $7, $8, $9)`);
 
 /**
  * Topics with messages that no group reads: no group owns or has owned a partition of it, and no live member

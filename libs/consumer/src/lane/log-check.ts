@@ -50,21 +50,23 @@ export interface StoredPlace {
 
 /**
  * The highest of a group's positions up to which the log holds what the group has read; undefined if it is none of them. A
- * log that went back agrees up to some offset, and differs from there on: so half of them are ruled out by each look.
+ * log that went back agrees up to some offset, and differs from there on: so half of them are ruled out by each look. What
+ * retention has removed cannot be compared, and is not what was lost.
  * @param places ascending
  */
 export async function lastAgreed(
-  log: Pick<LogEngine, 'checksumsBelow'>,
+  log: Pick<LogEngine, 'checksumsBelow' | 'offsets'>,
   partitionId: number,
   places: readonly StoredPlace[],
 ): Promise<number | undefined> {
+  const { startOffset = 0 } = (await log.offsets([partitionId])).get(partitionId) ?? {};
   let agreed = -1;
   let differs = places.length;
   while (differs - agreed > 1) {
     const middle = (agreed + differs) >> 1;
     const { position: offset, checksum } = places[middle] as StoredPlace;
     const there = (await log.checksumsBelow([{ partitionId, offset }])).get(partitionId);
-    if (there === checksum) agreed = middle;
+    if (there === checksum || offset <= startOffset) agreed = middle;
     else differs = middle;
   }
   return places[agreed]?.position;

@@ -1,3 +1,4 @@
+import { LogWentBackError } from '@waybill/kernel';
 import type { LogEngine } from '@waybill/log';
 import { PartitionProgress } from '../progress/partition-progress.js';
 import type { Ownership } from '../progress/progress-owners.js';
@@ -24,7 +25,7 @@ type Context = Pick<LaneContext, 'group' | 'groupId' | 'databases' | 'logger'>;
  */
 export async function rewind(
   context: Context,
-  log: Pick<LogEngine, 'checksumsBelow' | 'cutsSince'>,
+  log: Pick<LogEngine, 'checksumsBelow' | 'cutsSince' | 'offsets'>,
   old: readonly OldProgress[],
   logEpoch: number,
 ): Promise<void> {
@@ -38,7 +39,7 @@ export async function rewind(
     const { partitionId, ownership, position, checksum } = each;
     const cut = cuts.get(partitionId) ?? Number.MAX_SAFE_INTEGER;
     const isSame = position <= cut && (checksum === undefined || there.get(partitionId) === checksum);
-    const parting = isSame ? cut : Math.min(cut, (await partingOf(context, log, each, cut)) ?? cut);
+    const parting = isSame ? cut : await partingOf(context, log, each, cut);
     if (parting < position)
       context.logger.warn(`the log had lost records: the group goes back from ${position} to ${parting}`, {
         group: context.group,
@@ -49,18 +50,28 @@ export async function rewind(
   await context.databases.database.runTogether(statements);
 }
 
-/** The highest stored position below which the log holds what the group has read; undefined if it is not known. */
+/**
+ * The highest stored position, not behind the cut, below which the log holds what the group has read; if it is below none of
+ * them, where the group began. The cut, if the group has never noted what it read.
+ * @throws LogWentBackError when the log differs even from the lowest position that is remembered
+ */
 async function partingOf(
-  { groupId, databases }: Context,
-  log: Pick<LogEngine, 'checksumsBelow'>,
+  { group, groupId, databases }: Context,
+  log: Pick<LogEngine, 'checksumsBelow' | 'offsets'>,
   { partitionId, logEpoch }: OldProgress,
   cut: number,
-): Promise<number | undefined> {
-  const { session } = databases.database;
-  const places = await session.run(readChecksumsBefore, groupId, partitionId, logEpoch);
-  return lastAgreed(
-    log,
-    partitionId,
-    places.filter(({ position }) => position <= cut),
+): Promise<number> {
+  const places = await databases.database.session.run(readChecksumsBefore, groupId, partitionId, logEpoch);
+  const noted = places.flatMap(({ position, checksum }) =>
+    checksum === null ? [] : [{ position, checksum }],
+  );
+  if (noted.length === 0) return cut;
+  const before = noted.filter(({ position }) => position <= cut);
+  const agreed = await lastAgreed(log, partitionId, before);
+  if (agreed !== undefined) return agreed;
+  const [lowest] = places;
+  if (lowest?.checksum === null && lowest.position <= cut) return lowest.position;
+  throw new LogWentBackError(
+    `The log differs from all that group ${group} remembers of partition ${partitionId}, from offset ${lowest?.position ?? 0} on`,
   );
 }

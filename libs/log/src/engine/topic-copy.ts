@@ -1,15 +1,9 @@
 import { isWaybillError, type SqlSession } from '@waybill/kernel';
 import { sqlStateOf } from '@waybill/kernel/internal';
-import { learnTopics } from '../statements.generated.js';
+import { learnTopics, recallTopics } from '../statements.generated.js';
 import type { PartitionRow, TopicListener } from './topics.js';
 
 const INSUFFICIENT_PRIVILEGE = '42501';
-
-/** A topic with its partitions, by number. */
-interface KnownTopic {
-  readonly row: PartitionRow;
-  readonly partitionIds: number[];
-}
 
 /** Keeps the copy of the topics that a service's database has: publishing checks topics there, in its own transaction. */
 export class TopicCopy implements TopicListener {
@@ -20,34 +14,57 @@ export class TopicCopy implements TopicListener {
 
   /** Stores topics that are new or have changed. A login that only publishes may not: it uses what others have stored. */
   async learn(rows: readonly PartitionRow[]): Promise<void> {
-    const topics = new Map<string, KnownTopic>();
-    for (const row of rows) {
-      const topic = topics.get(row.topic) ?? { row, partitionIds: [] };
-      topic.partitionIds[row.number] = row.partitionId;
-      topics.set(row.topic, topic);
-    }
-    const changed = [...topics].filter(([name, topic]) => this.#stored.get(name) !== JSON.stringify(topic));
+    const topics = byTopic(rows);
+    const changed = [...topics].filter(
+      ([name, partitions]) => this.#stored.get(name) !== JSON.stringify(partitions),
+    );
     if (changed.length === 0) return;
-    try {
-      await this.#store(changed.map(([, topic]) => topic));
-    } catch (error) {
-      if (!isWaybillError(error) || sqlStateOf(error.cause) !== INSUFFICIENT_PRIVILEGE) throw error;
-    }
-    for (const [name, topic] of changed) this.#stored.set(name, JSON.stringify(topic));
+    const columns = topicColumns(changed.flatMap(([, partitions]) => partitions));
+    await unlessForbidden(() => this.session.run(learnTopics, ...columns), undefined);
+    for (const [name, partitions] of changed) this.#stored.set(name, JSON.stringify(partitions));
   }
 
-  async #store(topics: readonly KnownTopic[]): Promise<void> {
-    await this.session.run(
-      learnTopics,
-      topics.map(({ row }) => row.topicId),
-      topics.map(({ row }) => row.topic),
-      topics.map(({ partitionIds }) => partitionIds.length),
-      topics.map(({ row }) => row.retentionMs),
-      topics.map(({ row }) => row.onDeadLetter),
-      topics.map(({ row }) => row.onExpired),
-      topics.map(({ row }) => row.backlogMaxMessages),
-      topics.map(({ row }) => row.backlogMaxBytes),
-      topics.flatMap(({ partitionIds }) => partitionIds),
-    );
+  /** What is stored; nothing for a login that may not read it. */
+  recall(): Promise<readonly PartitionRow[]> {
+    return unlessForbidden(() => this.session.run(recallTopics), []);
+  }
+}
+
+/** Topics as columns, and the ids of their partitions in order of topics and numbers. */
+export function topicColumns(rows: readonly PartitionRow[]) {
+  const topics = [...byTopic(rows).values()];
+  const firsts = topics.flatMap(([first]) => first ?? []);
+  return [
+    firsts.map(({ topicId }) => topicId),
+    firsts.map(({ topic }) => topic),
+    topics.map((partitions) => partitions.length),
+    firsts.map(({ retentionMs }) => retentionMs),
+    firsts.map(({ onDeadLetter }) => onDeadLetter),
+    firsts.map(({ onExpired }) => onExpired),
+    firsts.map(({ backlogMaxMessages }) => backlogMaxMessages),
+    firsts.map(({ backlogMaxBytes }) => backlogMaxBytes),
+    topics.flatMap((partitions) => partitions.map(({ partitionId }) => partitionId)),
+  ] as const;
+}
+
+/** The partitions of each topic, by number. */
+function byTopic(rows: readonly PartitionRow[]): Map<string, PartitionRow[]> {
+  const topics = new Map<string, PartitionRow[]>();
+  for (const row of rows) {
+    const partitions = topics.get(row.topic) ?? [];
+    partitions[row.number] = row;
+    topics.set(row.topic, partitions);
+  }
+  return topics;
+}
+
+async function unlessForbidden<T>(work: () => Promise<T>, otherwise: T): Promise<T>;
+async function unlessForbidden<T>(work: () => Promise<unknown>, otherwise: undefined): Promise<void>;
+async function unlessForbidden<T>(work: () => Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isWaybillError(error) || sqlStateOf(error.cause) !== INSUFFICIENT_PRIVILEGE) throw error;
+    return otherwise;
   }
 }

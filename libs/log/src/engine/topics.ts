@@ -68,12 +68,16 @@ export interface PartitionRow {
 /** Is told what the log says of topics, before anyone else uses it. */
 export interface TopicListener {
   learn(rows: readonly PartitionRow[]): Promise<void>;
+  /** Every partition of every topic that it was told of. */
+  recall(): Promise<readonly PartitionRow[]>;
 }
 
 /** Where an engine keeps its topics. Names and settings have been checked. */
 export interface TopicStore {
   /** Creates a topic and its partitions; an existing one is left unchanged. */
   create(name: string, topic: NewTopic): Promise<void>;
+  /** Creates topics again, under the ids that they had; existing ones are left unchanged. */
+  restore(rows: readonly PartitionRow[]): Promise<void>;
   /** Changes settings of a topic; omitted ones stay unchanged. Resolves to false if it does not exist. */
   configure(name: string, settings: TopicSettings): Promise<boolean>;
   /** Every partition of every topic. */
@@ -108,7 +112,8 @@ export class Topics {
   ) {}
 
   /**
-   * Creates a topic; an existing one is left unchanged.
+   * Creates a topic; an existing one is left unchanged. One that the service remembers and the log lacks, because the log was
+   * restored to an earlier state, is created as it was.
    * @throws TopicNameInvalidError, ConfigurationError
    */
   async create(name: string, options: TopicOptions = {}): Promise<Topic> {
@@ -120,8 +125,26 @@ export class Topics {
       problems.unshift(`partitions must be a whole number from 1 to 4096, got ${show(partitions)}`);
     }
     if (problems.length > 0) throw new ConfigurationError(`Topic ${name} cannot be created`, problems);
-    await this.store.create(name, { ...options, partitions, retentionMs, onDeadLetter, onExpired });
+    if (this.#known.has(name) || !(await this.restore()) || !this.#known.has(name))
+      await this.store.create(name, { ...options, partitions, retentionMs, onDeadLetter, onExpired });
     return this.get(name);
+  }
+
+  /**
+   * Creates the topics that the service remembers and the log lacks, under the ids that they had: the log was restored to
+   * an earlier state.
+   * @returns whether there were any
+   * @throws BusMismatchError when the log has given their ids to others since
+   */
+  async restore(): Promise<boolean> {
+    const remembered = (await this.listener?.recall()) ?? [];
+    if (remembered.length === 0) return false;
+    await this.list();
+    const lost = remembered.filter(({ topic }) => !this.#known.has(topic));
+    if (lost.length === 0) return false;
+    await this.store.restore(lost);
+    await this.list();
+    return true;
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { SqlSession } from '@waybill/kernel';
+import { topicColumns } from '../engine/topic-copy.js';
 import type { NewTopic, PartitionRow, TopicSettings, TopicStore } from '../engine/topics.js';
 import {
   configureTopic,
@@ -6,6 +7,7 @@ import {
   createTopic,
   listPartitions,
   listPartitionsOf,
+  restoreTopics,
 } from '../statements.generated.js';
 
 /** Topics as rows. */
@@ -23,6 +25,10 @@ export class PostgresTopics implements TopicStore {
       topic.backlogMaxMessages || null,
       topic.backlogMaxBytes || null,
     );
+  }
+
+  async restore(rows: readonly PartitionRow[]): Promise<void> {
+    await this.session.run(restoreTopics, ...topicColumns(rows));
   }
 
   async configure(name: string, settings: TopicSettings): Promise<boolean> {

@@ -168,6 +168,7 @@ export class HandOver {
             `The log holds passes of service ${this.#serviceId} up to ${state.n}, and had confirmed ${confirmedN}`,
           );
         if (!this.#own.has(newest.token) && state.n >= confirmedN && madeMsAgo < OTHERS_MS) return false;
+        await this.dependencies.log.topics.restore();
         if (!(await this.#appendAgain(state, newest))) return false;
       }
       if (this.#isHealing) await this.dependencies.database.session.run(noteHealed, this.#logEpoch);

@@ -209,7 +209,8 @@ export class Relay {
       const { rejected } = difference;
       // A topic may have been created, or removed, since they were read.
       const names = new Set(rejected.map(({ topic }) => topic));
-      if (rejected.length > 0 && (await learnsOfTopics(this.dependencies.log.topics, names))) {
+      const { topics } = this.dependencies.log;
+      if (rejected.length > 0 && ((await topics.restore()) || (await learnsOfTopics(topics, names)))) {
         await connection.rollback();
         return 'again';
       }

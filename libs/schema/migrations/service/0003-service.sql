@@ -78,7 +78,8 @@ end
 $$;
 
 -- Stores what the bus says of topics: settings, and the ids of all partitions, in order of topics and numbers. Topics that
--- a restricted login may not use are left out. Raises WB054 if the service knows a topic under another id.
+-- a restricted login may not use are left out. Raises WB054 if the service knows a topic under another id, or another topic
+-- under its id.
 create function :schema.topic_learn(topic_ids integer[], names text[], partition_counts integer[], retentions bigint[],
                                     dead_letters text[], expired text[], backlog_messages bigint[], backlog_bytes bigint[],
                                     partition_ids integer[])
@@ -90,8 +91,8 @@ declare
 begin
   -- One learns at a time: two that insert the same topics in other orders would wait for each other.
   perform pg_advisory_xact_lock(hashtext(':schema.topics'), 0);
-  select l.name, t.id into other from unnest(topic_ids, names) as l (id, name)
-    join :schema.topic t on t.name = l.name and t.id <> l.id limit 1;
+  select l.name into other from unnest(topic_ids, names) as l (id, name)
+    join :schema.topic t on (t.name = l.name) <> (t.id = l.id) limit 1;
   if found then
     raise exception using errcode = 'WB054', detail = other.name, message = format(
       'topic %s has another id than before: the bus is not the one that the service knows', other.name);

@@ -35,6 +35,7 @@ const COMMON_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
 const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   acl_assert_append: NONE,
   topic_create: SERVICE_OR_OPERATOR,
+  topic_restore: SERVICE_OR_OPERATOR,
   log_append: SERVICE_OR_OPERATOR,
   log_next_offset: NONE,
   log_offsets: NOT_PUBLISHER,

@@ -5,7 +5,7 @@ export const busMigration0005: Migration = {
   number: 5,
   name: '0005-sources',
   breaking: false,
-  checksum: '137019bc4b1baae7748557873bca3d1ce27595af418a879fd417d035f50aa490',
+  checksum: '4e9cec3af7b459c1e191eae3ced20ed736bffd0a41ac4d6f8b41eb0b8c85e918',
   sql: `-- Hand-over: which passes of which services' outboxes this log holds, and which history of the log this is. A pass is
 -- known by its number and its random token.
 
@@ -225,6 +225,57 @@ begin
    where not exists (select from :schema.log_source y where y.source_id = l.source_id and y.n > l.n);
   execute format('truncate only :schema.%I', 'log_source_s' || old_slot);
   return true;
+end
+$$;
+
+-- Creates topics again that a log lacks which was restored to an earlier state, under their ids, as a service remembers them;
+-- topics that exist are left unchanged. Of their partitions everything was lost. Partitions are in order of topics and
+-- numbers. Raises WB054 if an id has been given to something else since.
+create function :schema.topic_restore(topic_ids integer[], names text[], partition_counts integer[], retentions bigint[],
+                                      dead_letters text[], expired text[], backlog_messages bigint[], backlog_bytes bigint[],
+                                      partition_ids integer[])
+returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  other record;
+begin
+  perform pg_advisory_xact_lock(hashtext(':schema.topics'), 0);
+  select l.name into other from unnest(names) as l (name) where not :schema.acl_knows_topic(l.name) limit 1;
+  if found then
+    raise exception using errcode = 'WB040', detail = other.name, message = format(
+      'login %s may not create topic %s', session_user, other.name);
+  end if;
+  insert into :schema.topic (id, name, partition_count, retention_ms, on_dead_letter, on_expired, backlog_max_messages,
+                             backlog_max_bytes) overriding system value
+  select * from unnest(topic_ids, names, partition_counts, retentions, dead_letters, expired, backlog_messages, backlog_bytes)
+  on conflict do nothing;
+  with place as (
+    select p.id, o.topic_id, (p.place - o.before - 1)::integer as number
+      from unnest(partition_ids) with ordinality as p (id, place)
+      join (select l.id as topic_id, l.partitions, sum(l.partitions) over (order by l.place) - l.partitions as before
+              from unnest(topic_ids, partition_counts) with ordinality as l (id, partitions, place)) o
+        on p.place > o.before and p.place <= o.before + o.partitions
+  ), made as (
+    insert into :schema.topic_partition (id, topic_id, number) overriding system value
+    select p.id, p.topic_id, p.number from place p
+    on conflict do nothing
+    returning id
+  )
+  insert into :schema.log_cut (epoch, partition_id, cut)
+  select (select max(e.epoch) from :schema.log_epoch e), m.id, 0 from made m;
+  select l.name into other
+    from unnest(topic_ids, names, partition_counts) as l (id, name, partitions)
+   where (select count(*) from :schema.topic t
+            join :schema.topic_partition p on p.topic_id = t.id and p.id = any (partition_ids)
+           where t.id = l.id and t.name = l.name) <> l.partitions
+   limit 1;
+  if found then
+    raise exception using errcode = 'WB054', detail = other.name, message = format(
+      'topic %s cannot be created again: the log has given its id, or that of a partition, to another one', other.name);
+  end if;
+  perform setval(pg_get_serial_sequence(':schema.topic', 'id'), (select max(t.id) from :schema.topic t));
+  perform setval(pg_get_serial_sequence(':schema.topic_partition', 'id'), (select max(p.id) from :schema.topic_partition p));
 end
 $$;
 

@@ -5,7 +5,7 @@ export const serviceMigration0003: Migration = {
   number: 3,
   name: '0003-service',
   breaking: false,
-  checksum: '4cbd56cbc8d3841595378c8991c2b2f37a3c3a8370e2bc6ac3cafaf5d69e9907',
+  checksum: '54919176d8d27693e0110557532f7ccf574a0adca24084c0ca31580450dab1a4',
   sql: `-- The service that this database belongs to, and what it knows of its bus: topics and consumer groups.
 
 -- One row. The id names the service on every bus, and is made once. bus_id is the bus that it is bound to since its first
@@ -86,7 +86,8 @@ end
 $$;
 
 -- Stores what the bus says of topics: settings, and the ids of all partitions, in order of topics and numbers. Topics that
--- a restricted login may not use are left out. Raises WB054 if the service knows a topic under another id.
+-- a restricted login may not use are left out. Raises WB054 if the service knows a topic under another id, or another topic
+-- under its id.
 create function :schema.topic_learn(topic_ids integer[], names text[], partition_counts integer[], retentions bigint[],
                                     dead_letters text[], expired text[], backlog_messages bigint[], backlog_bytes bigint[],
                                     partition_ids integer[])
@@ -98,8 +99,8 @@ declare
 begin
   -- One learns at a time: two that insert the same topics in other orders would wait for each other.
   perform pg_advisory_xact_lock(hashtext(':schema.topics'), 0);
-  select l.name, t.id into other from unnest(topic_ids, names) as l (id, name)
-    join :schema.topic t on t.name = l.name and t.id <> l.id limit 1;
+  select l.name into other from unnest(topic_ids, names) as l (id, name)
+    join :schema.topic t on (t.name = l.name) <> (t.id = l.id) limit 1;
   if found then
     raise exception using errcode = 'WB054', detail = other.name, message = format(
       'topic %s has another id than before: the bus is not the one that the service knows', other.name);
