@@ -3,10 +3,15 @@
 export { appendCall } from './append-call.js';
 export { GroupMembership } from './group-membership.js';
 export {
+  busIdentity,
   describeMembers,
   groupBacklogs,
   listGroups,
+  newestPass,
+  oldestBucket,
   oldestTransaction,
+  ownership,
   raiseLogEpoch,
+  serviceState,
   unsubscribedTopics,
 } from '../statements.generated.js';
