@@ -72,10 +72,11 @@ export const openTransactions = statement<[schemaName: string, busSchemaName: st
 export const preparedTransactions = statement<[schemaName: string, busSchemaName: string, most: number], { gid: string; owner: string; ageMs: number; locks: readonly string[] }>('prepared-transactions', `select x.gid, x.owner::text as owner,
        pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - x.prepared) * 1000.0)::bigint as "ageMs",
        array(select distinct c.relname::text || ' '::text || l.mode
-               from pg_catalog.pg_locks l
+               from pg_catalog.pg_locks own
+               join pg_catalog.pg_locks l on l.virtualtransaction = own.virtualtransaction and l.pid is null
                join pg_catalog.pg_class c on c.oid = l.relation
                join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-              where l.pid is null and l.virtualtransaction = '-1/'::text || x.transaction::text and c.relkind in ('r', 'p')
+              where own.transactionid = x.transaction and own.granted and own.pid is null and c.relkind in ('r', 'p')
                 and n.nspname in ($1::name, $2::name) and l.mode <> 'AccessShareLock'::text
               order by 1) as locks
   from pg_catalog.pg_prepared_xacts x

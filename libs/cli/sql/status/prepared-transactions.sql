@@ -4,10 +4,11 @@
 select x.gid, x.owner::text as owner,
        floor(extract(epoch from clock_timestamp() - x.prepared) * 1000.0)::bigint as "ageMs",
        array(select distinct c.relname::text || ' '::text || l.mode
-               from pg_locks l
+               from pg_locks own
+               join pg_locks l on l.virtualtransaction = own.virtualtransaction and l.pid is null
                join pg_class c on c.oid = l.relation
                join pg_namespace n on n.oid = c.relnamespace
-              where l.pid is null and l.virtualtransaction = '-1/'::text || x.transaction::text and c.relkind in ('r', 'p')
+              where own.transactionid = x.transaction and own.granted and own.pid is null and c.relkind in ('r', 'p')
                 and n.nspname in ($1::name, $2::name) and l.mode <> 'AccessShareLock'::text
               order by 1) as locks
   from pg_prepared_xacts x

@@ -55,7 +55,12 @@ export async function relaySection(
     quarantined: await session.run(quarantineBacklogs, SHOWN),
   }));
   if (state === undefined || before === undefined)
-    return sectionOf<RelayFigures>('relay', '', [{ state: 'stuck', text: 'its ring of passes is empty' }], null);
+    return sectionOf<RelayFigures>(
+      'relay',
+      '',
+      [{ state: 'stuck', text: 'its ring of passes is empty' }],
+      null,
+    );
   const { waiting, oldestAgeMs, backlogs, quarantined } = rest;
   const figures: RelayFigures = {
     newestPass: state.n,
