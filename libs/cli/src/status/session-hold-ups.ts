@@ -82,7 +82,10 @@ function describe(session: OpenTransaction, waiting: readonly BlockedSession[]):
   const parts = [`${nameOf({ pid, login, applicationName })}${state === null ? '' : `, ${state}`}`];
   if (ageMs !== null) parts.push(`transaction open for ${ageText(ageMs)}`);
   if (!isVisible) parts.push('since when, and what it does, this login may not see');
-  if (xidAge !== null) parts.push(`rows deleted in the last ${xidAge} transactions cannot be cleaned up`);
+  if (xidAge !== null) {
+    const since = ageMs === null ? `in the last ${xidAge} transactions` : 'since then';
+    parts.push(`rows deleted ${since} cannot be cleaned up`);
+  }
   if (locks.length > 0) parts.push(`holds ${locks.join(', ')}`);
   if (locks.some((lock) => lock.startsWith('outbox_s')))
     parts.push('what it publishes waits for its commit, and keeps its slot of the outbox');
