@@ -239,18 +239,6 @@ export const newToGroup = statement<[groupId: number, topics: readonly (string |
                 where m.group_id = $1 and m.joined_at <= t.created_at and t.name = any (m.topics))`);
 
 /**
- * The newest pass of a service that the log holds; no row for a service that it does not know.
- * Index: log_source_n, backwards
- */
-export const newestPass = statement<[serviceId: string], { n: number; token: string; appendedAgeMs: number }>('newest-pass', `select l.n, l.token::text as token,
-       pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - l.appended_at) * 1000.0)::bigint as "appendedAgeMs"
-  from :bus.source s
-  join :bus.log_source l on l.source_id = s.id
- where s.service_id = $1::uuid
- order by l.n desc
- limit 1`);
-
-/**
  * A new producer id, unique in this log.
  */
 export const nextProducerId = statement<[], { producerId: number }>('next-producer-id', `select pg_catalog.nextval(':bus.producer_id') as "producerId"`);

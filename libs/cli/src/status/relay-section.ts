@@ -1,5 +1,5 @@
 import type { PgDatabase } from '@waybill/kernel';
-import { newestPass } from '@waybill/log/postgres/internal';
+import { askSource } from '@waybill/log/postgres/internal';
 import { outboxBacklog } from '@waybill/outbox';
 import {
   outboxBacklogs,
@@ -103,7 +103,7 @@ interface PassInLog {
 }
 
 async function readInLog(bus: PgDatabase, serviceId: string): Promise<PassInLog> {
-  const [row] = await look(bus, (session) => session.run(newestPass, serviceId));
+  const [row] = await look(bus, (session) => session.run(askSource, serviceId));
   return { n: row?.n ?? 0, token: row?.token ?? null };
 }
 

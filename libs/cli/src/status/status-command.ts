@@ -1,5 +1,5 @@
 import { ConfigurationError, describeError, PgDatabase, systemClock } from '@waybill/kernel';
-import { type Command, CommanderError } from 'commander';
+import { type Command, CommanderError, InvalidArgumentError } from 'commander';
 import { duration } from '../arguments/arguments.js';
 import { openBus, target } from '../arguments/target.js';
 import { line } from '../output/line.js';
@@ -16,6 +16,8 @@ interface StatusOptions {
 
 const WRONG_USE = 2;
 const WATCH_MS = 2_000;
+/** With shorter pauses the command would be a load. */
+const LEAST_WATCH_MS = 100;
 const SESSION = {
   connectionsMax: 1,
   applicationName: 'waybill status',
@@ -34,7 +36,7 @@ export function addStatusCommand(program: Command, output: Output): void {
     .option(
       '--watch [duration]',
       'shows it again and again until Ctrl-C, with pauses such as 10s; a number without a unit is in seconds (default 2s)',
-      duration('s'),
+      pause,
     )
     .option(
       '--transaction-age <duration>',
@@ -47,6 +49,12 @@ export function addStatusCommand(program: Command, output: Output): void {
       throw new CommanderError(error.exitCode === 0 ? 0 : WRONG_USE, error.code, error.message);
     })
     .action((options: StatusOptions) => showStatus(program, output, options));
+}
+
+function pause(value: string): number {
+  const ms = duration('s')(value);
+  if (ms < LEAST_WATCH_MS) throw new InvalidArgumentError(`must be at least ${LEAST_WATCH_MS}ms`);
+  return ms;
 }
 
 async function showStatus(program: Command, output: Output, options: StatusOptions): Promise<void> {

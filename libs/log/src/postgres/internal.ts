@@ -3,11 +3,11 @@
 export { appendCall } from './append-call.js';
 export { GroupMembership } from './group-membership.js';
 export {
+  askSource,
   busIdentity,
   describeMembers,
   groupBacklogs,
   listGroups,
-  newestPass,
   oldestBucket,
   oldestTransaction,
   ownership,

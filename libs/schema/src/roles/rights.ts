@@ -50,7 +50,7 @@ const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   group_report_positions: SERVICE,
   // Hand-over.
   bus_identity: ALL,
-  source_ask: SERVICE_OR_OPERATOR,
+  source_ask: NOT_PUBLISHER,
   source_passes: OPERATOR,
   source_newest: NONE,
   source_bind: NONE,
