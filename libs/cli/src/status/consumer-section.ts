@@ -15,7 +15,7 @@ export interface ConsumerFigures {
   readonly lag: number;
   /** How many of them are in partitions without an owner. */
   readonly lagWithoutOwner: number;
-  /** How long the oldest of them has been in the log; null if there is none. */
+  /** How long the oldest of them has been in the log; null without one. */
   readonly oldestWaitingMs: number | null;
   /** How long the shortest lease of an owner is still valid; null without an owner. */
   readonly leaseMs: number | null;

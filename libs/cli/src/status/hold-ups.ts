@@ -124,7 +124,7 @@ function slotHoldUp(slot: ReplicationSlot, place: Place): HoldUp {
     text: `${kind} replication slot ${name}, ${use}${rows}${wal}`,
     advice: isActive
       ? 'Its reader holds back the clean-up: look at the standby, or at hot_standby_feedback there.'
-      : `Start its reader; or, if there is none any more: select pg_drop_replication_slot(${quoteText(name)});`,
+      : `Start its reader; or, if it has no reader any more: select pg_drop_replication_slot(${quoteText(name)});`,
   };
 }
 
