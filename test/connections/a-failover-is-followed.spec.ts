@@ -93,7 +93,7 @@ test('pool, relay, signals and command go to the promoted server by themselves, 
     },
     { describe: 'the relay has moved them all', timeoutMs: 30_000 },
   );
-  const { stdout } = await run(process.execPath, [COMMAND, 'status'], {
+  const { stdout } = await run(process.execPath, [COMMAND, 'migrate', '--status'], {
     env: { ...process.env, DATABASE_URL: cluster.url },
   });
   expect(stdout).toMatch(/0001-/);

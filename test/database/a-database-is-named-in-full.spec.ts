@@ -55,6 +55,7 @@ describe.each(UNUSABLE)('%j', (connectionString) => {
     const said = await Promise.all([
       run(['--database-url', connectionString, 'migrate']),
       run(['--database-url', connectionString, 'doctor']),
+      run(['migrate', '--status'], connectionString),
       run(['status'], connectionString),
     ]);
     for (const { code, said: text } of said) {

@@ -272,34 +272,36 @@ describe('the command', () => {
       PGDATABASE: database,
       PGPASSWORD: password as string,
     };
-    expect(await run(['status'], env)).toMatchObject({
+    expect(await run(['migrate', '--status'], env)).toMatchObject({
       code: 0,
       stderr: '',
-      stdout: expect.stringContaining('0001-log'),
+      stdout: expect.stringContaining('0001-acl'),
     });
-    expect(await run(['status'], { PGHOST: host })).toMatchObject({
+    expect(await run(['migrate', '--status'], { PGHOST: host })).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('PGUSER is not'),
     });
-    expect(await run(['--database-url-file', join(folder, 'none'), 'status'])).toMatchObject({
+    expect(await run(['--database-url-file', join(folder, 'none'), 'migrate', '--status'])).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('the file does not exist'),
     });
   });
 
   test('warns about a password that process lists show', async () => {
-    const { code, stderr } = await run(['--database-url', server.connectionString, 'status']);
+    const { code, stderr } = await run(['--database-url', server.connectionString, 'migrate', '--status']);
     expect(code).toBe(0);
     expect(stderr).toMatch(/^waybill: warning: a password on the command line is visible/);
     expect(stderr).not.toContain(new URL(server.connectionString).password);
   });
 
   test.each([
+    [['--database-url', `postgresql://me:${SECRET}@127.0.0.1:1/shop`, 'migrate', '--status']],
     [['--database-url', `postgresql://me:${SECRET}@127.0.0.1:1/shop`, 'status']],
+    [['--database-url', `postgresql://me:${SECRET}@127.0.0.1:1/shop`, 'status', '--json']],
     [['--database-url', `postgresql://me:${SECRET}@127.0.0.1:1/shop`, 'doctor']],
     [['--database-url', `postgresql://me:${SECRET}@127.0.0.1:1/shop`, 'doctor', '--json']],
     [[`postgresql://me:${SECRET}@127.0.0.1:1/shop`]],
-    [['status', `--database=postgresql://me:${SECRET}@127.0.0.1:1/shop`]],
+    [['migrate', `--database=postgresql://me:${SECRET}@127.0.0.1:1/shop`]],
     [
       [
         'doctor',

@@ -120,11 +120,13 @@ describe('objects of other roles in a schema of the search path', () => {
   });
 
   test('none of our statements uses one', async () => {
-    await owner.query(
-      `create role ${app}; grant usage on schema waybill to ${app};
-       grant all on all tables in schema waybill to ${app}; grant all on all sequences in schema waybill to ${app};
-       grant execute on all routines in schema waybill to ${app}`,
-    );
+    await owner.query(`create role ${app}`);
+    for (const schema of ['waybill', 'waybill_bus'])
+      await owner.query(
+        `grant usage on schema ${schema} to ${app};
+         grant all on all tables in schema ${schema} to ${app}; grant all on all sequences in schema ${schema} to ${app};
+         grant execute on all routines in schema ${schema} to ${app}`,
+      );
     await lockHostileObjects(owner);
     await owner.query(`set role ${app}; set plan_cache_mode = force_generic_plan`);
     const calling: string[] = [];

@@ -18,7 +18,10 @@ export async function builtStatements(): Promise<SqlFile[]> {
   return all.flatMap((exported) =>
     Object.values(exported as Record<string, SqlFile>).map(({ name, text }) => ({
       name,
-      text: text.replaceAll(/(?<!:):schema\b/g, 'waybill').replaceAll(':slot', '0'),
+      text: text
+        .replaceAll(/(?<!:):schema\b/g, 'waybill')
+        .replaceAll(/(?<!:):bus\b/g, 'waybill_bus')
+        .replaceAll(':slot', '0'),
     })),
   );
 }
@@ -64,6 +67,7 @@ function read(path: string): SqlFile {
   const text = readFileSync(join(ROOT, path), 'utf8')
     .replaceAll(/^\s*--.*$/gm, '')
     .replaceAll(/(?<!:):schema\b/g, 'waybill')
+    .replaceAll(/(?<!:):bus\b/g, 'waybill_bus')
     .replaceAll(':slot', '0')
     .trim();
   return { name: basename(path), text };

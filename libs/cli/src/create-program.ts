@@ -1,4 +1,4 @@
-import { DEFAULT_SCHEMA } from '@waybill/kernel';
+import { ConfigurationError, DEFAULT_SCHEMA } from '@waybill/kernel';
 import { withoutSecrets } from '@waybill/kernel/internal';
 import { migrate, migrationSql, migrationStatus } from '@waybill/schema';
 import { Command } from 'commander';
@@ -19,10 +19,11 @@ import { addSagaCommands } from './commands/saga-commands.js';
 import { type BusOption, partOf } from './arguments/bus-option.js';
 import { globals, target } from './arguments/target.js';
 import type { Output } from './output/output.js';
+import { addStatusCommand } from './status/status-command.js';
 import { addGroupCommands } from './log/group-commands.js';
 import { addLagCommand } from './log/lag-command.js';
 import { addTopicCommands } from './log/topic-commands.js';
-import { type ListOptions, listing, writeList } from './output/table.js';
+import { type ListOptions, writeList } from './output/table.js';
 import { ownVersion } from './own-version.js';
 import { line } from './output/line.js';
 
@@ -60,6 +61,7 @@ export function createProgram(output: Output): Command {
   addGrantsCommand(program, output);
   addAclCommand(program, output);
   addDoctorCommand(program, output);
+  addStatusCommand(program, output);
   addTopicCommands(program, output);
   addGroupCommands(program, output);
   addLagCommand(program, output);
@@ -75,33 +77,54 @@ export function createProgram(output: Output): Command {
   return program;
 }
 
+interface MigrateCommandOptions extends BusOption, ListOptions {
+  readonly lockTimeout?: number;
+  readonly status?: true;
+}
+
 function addMigrationCommands(program: Command, output: Output): void {
   const migrations = (name: string): Command =>
     program.command(name).option('--bus', 'the part of the bus: the log; otherwise that of a service');
   migrations('migrate')
-    .description('applies the missing migrations')
+    .description('applies the missing migrations; with --status, lists them')
     .option(
       '--lock-timeout <duration>',
       'how long to wait for another process that migrates, such as 5m; a number without a unit is in seconds (default 1m)',
       duration('s'),
     )
-    .action(async ({ lockTimeout, ...which }: BusOption & { readonly lockTimeout?: number }) => {
-      const limits = lockTimeout === undefined ? {} : { lockTimeoutMs: lockTimeout };
-      const applied = await migrate({ ...target(program), part: partOf(which), ...limits });
-      for (const name of applied) output.write(line`applied ${name}`);
-      if (applied.length === 0) output.write('nothing to do, the schema is up to date\n');
-    });
-  listing(migrations('status'))
-    .description('lists the migrations; exits with 3 if some are pending')
-    .action(async ({ json, ...which }: BusOption & ListOptions) => {
-      const states = await migrationStatus({ ...target(program), part: partOf(which) });
-      writeList(output, json === undefined ? {} : { json }, states, [
-        { head: 'APPLIED', of: ({ appliedAt }) => appliedAt ?? 'pending' },
-        { head: 'MIGRATION', of: ({ name }) => name },
-      ]);
-      if (states.some(({ appliedAt }) => appliedAt === null)) process.exitCode = 3;
+    .option('--status', 'only lists the migrations; exits with 3 if some are pending')
+    .option('--json', 'with --status: prints the list as JSON')
+    .action(({ status, json, ...options }: MigrateCommandOptions) => {
+      if (status === true) return listMigrations(program, output, { ...options, ...(json && { json }) });
+      if (json === true)
+        throw new ConfigurationError('--json is not an option of migrate', ['use it with --status']);
+      return applyMigrations(program, output, options);
     });
   migrations('sql')
     .description('prints the schema as SQL, for other migration tools; needs no database')
     .action((which: BusOption) => output.write(migrationSql(globals(program).schema, partOf(which))));
+}
+
+async function applyMigrations(
+  program: Command,
+  output: Output,
+  { lockTimeout, ...which }: MigrateCommandOptions,
+): Promise<void> {
+  const limits = lockTimeout === undefined ? {} : { lockTimeoutMs: lockTimeout };
+  const applied = await migrate({ ...target(program), part: partOf(which), ...limits });
+  for (const name of applied) output.write(line`applied ${name}`);
+  if (applied.length === 0) output.write('nothing to do, the schema is up to date\n');
+}
+
+async function listMigrations(
+  program: Command,
+  output: Output,
+  options: MigrateCommandOptions,
+): Promise<void> {
+  const states = await migrationStatus({ ...target(program), part: partOf(options) });
+  writeList(output, options, states, [
+    { head: 'APPLIED', of: ({ appliedAt }) => appliedAt ?? 'pending' },
+    { head: 'MIGRATION', of: ({ name }) => name },
+  ]);
+  if (states.some(({ appliedAt }) => appliedAt === null)) process.exitCode = 3;
 }

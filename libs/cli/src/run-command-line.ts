@@ -3,6 +3,7 @@ import { parseEnv } from 'node:util';
 import { describeError, isWaybillError } from '@waybill/kernel';
 import { CommanderError } from 'commander';
 import { line } from './output/line.js';
+import type { Output } from './output/output.js';
 import { createProgram } from './create-program.js';
 
 const ENVIRONMENT = '.env';
@@ -17,7 +18,7 @@ export async function runCommandLine(): Promise<void> {
   try {
     readEnvironment();
     warnOfPasswords(process.argv.slice(2));
-    await createProgram({ write: (text) => process.stdout.write(printable(text)) }).parseAsync();
+    await createProgram(standardOutput()).parseAsync();
   } catch (error) {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode;
@@ -27,6 +28,16 @@ export async function runCommandLine(): Promise<void> {
     process.stderr.write(line`waybill: ${text}`);
     process.exitCode = 1;
   }
+}
+
+/** Empties the screen, and puts the cursor at its beginning. */
+const CLEAR = '\u001b[2J\u001b[3J\u001b[H';
+
+function standardOutput(): Output {
+  return {
+    write: (text) => process.stdout.write(printable(text)),
+    ...(process.stdout.isTTY && { clear: () => process.stdout.write(CLEAR) }),
+  };
 }
 
 /**

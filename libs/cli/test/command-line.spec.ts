@@ -52,7 +52,7 @@ describe('the command', () => {
     ['with a mark, and something before', '\u{feff}PORT=1\r\n'],
   ])('reads a .env %s', async (_name, before) => {
     writeFileSync(join(folder, '.env'), `${before}DATABASE_URL=${database.connectionString}\r\n`);
-    const { code, stdout, stderr } = await waybill('status');
+    const { code, stdout, stderr } = await waybill('migrate', '--status');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toContain('0001-acl');
     rmSync(join(folder, '.env'));
@@ -68,7 +68,7 @@ describe('the command', () => {
   test('reports that Node is too old before anything else fails', async () => {
     const old = join(folder, 'old.cjs');
     writeFileSync(old, `Object.defineProperty(process.versions, 'node', { value: '18.20.4' });`);
-    expect(await run(process.execPath, ['--require', old, COMMAND, 'status'])).toEqual({
+    expect(await run(process.execPath, ['--require', old, COMMAND, 'migrate'])).toEqual({
       code: 2,
       stdout: '',
       stderr: 'waybill: Node 18.20.4 is too old. Install Node 20.19 or later.\n',
@@ -78,8 +78,9 @@ describe('the command', () => {
   test.each([
     [['asyncapi', '--module', 'dist/none.js'], /dist\/none\.js cannot be described: the file does not exist/],
     [['saga', 'verify', '--definitions', 'none.js'], /The definitions cannot be read: none\.js: .*/],
-    [['--database-url', 'mysql://root:secret@127.0.0.1/shop', 'status'], /, not with mysql:/],
-    [['--database-url', '', 'status'], /set DATABASE_URL, use --database-url/],
+    [['--database-url', 'mysql://root:secret@127.0.0.1/shop', 'migrate', '--status'], /, not with mysql:/],
+    [['--database-url', '', 'migrate', '--status'], /set DATABASE_URL, use --database-url/],
+    [['migrate', '--json'], /use it with --status/],
     [['doctor', '--retry-horizon', 'long'], /must be a duration, such as/],
     [['topics', 'lst'], /unknown command 'lst'\n\(Did you mean list\?\)/],
   ])('reports what is wrong with %j', async (words, says) => {

@@ -79,6 +79,17 @@ export const flushWal = statement<[], { lsn: string }>('flush-wal', `select pg_c
        pg_catalog.pg_logical_emit_message(true, 'waybill', '')::text as lsn`);
 
 /**
+ * Half messages whose check-back was due some time ago and that no checker has claimed (counted up to 100,000), and how long
+ * the most overdue has waited for it.
+ * Index: half_message_due
+ */
+export const halfOverdue = statement<[overdueMs: number], { overdue: number; oldestOverdueMs: number | null }>('half-overdue', `select pg_catalog.count(*)::integer as overdue,
+       pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(h.next_check_at)) * 1000.0)::bigint as "oldestOverdueMs"
+  from (select o.next_check_at from :schema.half_message o
+         where o.state = 1 and o.next_check_at < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'
+         limit 100000) h`);
+
+/**
  * Number of open and of undecided half messages (both counted up to 100,000), and the age of the oldest.
  * Index: half_message_pkey, half_message_undecided
  */

@@ -260,6 +260,15 @@ export const nextProducerId = statement<[], { producerId: number }>('next-produc
 export const notify = statement<[channel: string, payload: string], Record<never, never>>('notify', `select pg_catalog.pg_notify($1, $2)`);
 
 /**
+ * How long the oldest bucket of the log has been open or closed, the longest retention of a topic, and the number of
+ * buckets in use.
+ * Index: the whole of two small tables
+ */
+export const oldestBucket = statement<[], { oldestAgeMs: number; longestRetentionMs: number; buckets: number }>('oldest-bucket', `select pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(b.opened_at)) * 1000.0)::bigint as "oldestAgeMs",
+       coalesce((select pg_catalog.max(t.retention_ms) from :bus.topic t), 0::bigint) as "longestRetentionMs", pg_catalog.count(*)::integer as buckets
+  from :bus.log_bucket b`);
+
+/**
  * The age of the oldest open transaction in this database that keeps vacuum from removing rows, including prepared
  * ones. Without the role pg_read_all_stats only those of the same user are visible.
  */
@@ -275,6 +284,23 @@ export const oldestTransaction = statement<[], { ageMs: number }>('oldest-transa
  * Locks: the structure, for at most 50 ms of waiting
  */
 export const openBucket = statement<[bucketMs: number], { opened: boolean }>('open-bucket', `select :bus.log_open_bucket($1) as opened`);
+
+/**
+ * Every partition of the groups of a service, and of groups that belong to none yet: whether it has an owner, for how
+ * long that member's lease is valid (negative: it has ended), and how long ago its reported position last moved.
+ * Index: the owners of all partitions; group_member_pkey, reported_position_pkey
+ */
+export const ownership = statement<[serviceId: string], { groupName: string; topic: string; number: number; isOwned: boolean; leaseMs: number | null; movedAgeMs: number | null }>('ownership', `select g.name as "groupName", t.name as topic, p.number, o.owner_id is not null as "isOwned",
+       pg_catalog.floor(extract(epoch from m.lease_until - pg_catalog.clock_timestamp()) * 1000.0)::bigint as "leaseMs",
+       pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - r.reported_at) * 1000.0)::bigint as "movedAgeMs"
+  from :bus.consumer_group g
+  join :bus.partition_owner o on o.group_id = g.id
+  join :bus.topic_partition p on p.id = o.partition_id
+  join :bus.topic t on t.id = p.topic_id
+  left join :bus.group_member m on m.group_id = g.id and m.member_id = o.owner_id
+  left join :bus.reported_position r on r.group_id = g.id and r.partition_id = p.id
+ where g.service_id is null or g.service_id = $1::uuid
+ order by g.name, t.name, p.number`);
 
 /**
  * Raises the log's epoch, and stores where each partition ends: before any service appends again to a log that lost a tail.
@@ -428,6 +454,12 @@ export const reportTaken = statement<[groupId: number, partitionIds: readonly (n
  * Locks: advisory, until the transaction ends; the new rows
  */
 export const restoreTopics = statement<[topicIds: readonly (number | null)[], names: readonly (string | null)[], partitionCounts: readonly (number | null)[], retentions: readonly (number | null)[], onDeadLetter: readonly (string | null)[], onExpired: readonly (string | null)[], backlogMaxMessages: readonly (number | null)[], backlogMaxBytes: readonly (number | null)[], partitionIds: readonly (number | null)[]], Record<never, never>>('restore-topics', `select from :bus.topic_restore($1, $2, $3, $4, $5, $6, $7, $8, $9)`);
+
+/**
+ * The service's id, the bus that it is bound to, and the log's epoch that it has caught up with.
+ * Index: one row
+ */
+export const serviceState = statement<[], { serviceId: string; busId: string | null; logEpoch: number | null }>('service-state', `select s.id::text as "serviceId", s.bus_id::text as "busId", s.log_epoch as "logEpoch" from :schema.service s`);
 
 /**
  * Topics with messages that no group reads: no group owns or has owned a partition of it, and no live member

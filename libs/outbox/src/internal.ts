@@ -5,6 +5,7 @@ export { cloudEventProblems } from './contract/cloud-event.js';
 export { SCHEMA_VERSION_HEADER } from './contract/payload-contract.js';
 export { topicSchemasProblems } from './contract/payload-contracts.js';
 export { outboxBacklogs, outboxSize, type TopicBacklog } from './relay/outbox-backlog.js';
+export { oldestOutboxRow, quarantineBacklogs, relayState } from './statements.generated.js';
 export { OutboxBacklogWatch } from './relay/outbox-backlog-watch.js';
 export {
   OutboxQuarantine,

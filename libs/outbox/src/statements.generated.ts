@@ -139,6 +139,15 @@ export const measureOutbox = statement<[intervalMs: number], { topic: string; fu
 export const noteHealed = statement<[logEpoch: number], Record<never, never>>('note-healed', `select :schema.service_healed($1)::text`);
 
 /**
+ * How long ago the oldest message that the outbox still holds was published, moved or not; no row if it is empty.
+ * Index: outbox_order
+ */
+export const oldestOutboxRow = statement<[], { ageMs: number }>('oldest-outbox-row', `select pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - o.created_at) * 1000.0)::bigint as "ageMs"
+  from :schema.outbox o
+ order by o.id
+ limit 1`);
+
+/**
  * How many committed messages wait for the relay (counted up to 100,000), and the age of the oldest of them.
  * Index: outbox_xid
  */
@@ -241,6 +250,19 @@ export const relayReconcile = statement<[commonN: number, busN: number, busToken
  * Goes back to the version of a pass that the log holds, in the transaction that has begun a pass.
  */
 export const relayRestoreVersion = statement<[n: number, token: string, newestN: number, newestToken: string], Record<never, never>>('relay-restore-version', `select :schema.relay_restore_version($1, $2::uuid, $3, $4::uuid)::text`);
+
+/**
+ * The newest pass, whether it was made in this cluster, and the tokens that a pass of this number has had; none if its row
+ * has left the ring.
+ * Index: relay_intent_n
+ */
+export const relayState = statement<[ofN: number], { n: number; confirmedN: number; madeAgeMs: number; rowCount: number; inWindows: boolean; isOfThisCluster: boolean; tokensOfN: readonly string[] }>('relay-state', `select i.n, i.confirmed_n as "confirmedN", pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - i.made_at) * 1000.0)::bigint as "madeAgeMs",
+       i.row_count as "rowCount", i.upto_id < i.end_id as "inWindows",
+       i.system_identifier = (select c.system_identifier from pg_catalog.pg_control_system() c) as "isOfThisCluster",
+       array(select v.token::text from :schema.relay_intent v where v.n = $1) as "tokensOfN"
+  from :schema.relay_intent i
+ order by i.n desc, i.version desc
+ limit 1`);
 
 /**
  * Publishes quarantined messages again.

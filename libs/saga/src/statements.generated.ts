@@ -393,6 +393,17 @@ having pg_catalog.min(s.wake_at) is not null`);
 export const orderSaga = statement<[sagaId: string, order: string, revision: number, statedBy: string, reason: string | null], { id: number }>('order-saga', `select :schema.order_saga($1::uuid, $2::jsonb, $3::bigint, $4::text, $5::text) as id`);
 
 /**
+ * Sagas that were due some time ago and that no process has continued (counted up to 100,000), and how long the most
+ * overdue has waited.
+ * Index: saga_wake
+ */
+export const overdueSagas = statement<[overdueMs: number], { overdue: number; oldestOverdueMs: number | null }>('overdue-sagas', `select pg_catalog.count(*)::integer as overdue,
+       pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(s.wake_at)) * 1000.0)::bigint as "oldestOverdueMs"
+  from (select u.wake_at from :schema.saga u
+         where u.wake_at < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'
+         limit 100000) s`);
+
+/**
  * An unclaimed event could not be passed to its handler: it is retried after a number of milliseconds.
  * Index: saga_event_pkey
  */

@@ -170,6 +170,12 @@ export async function assertMigrated(session: SqlSession, part: SchemaPart): Pro
   }
 }
 
+/** The number of the newest migration that has been applied to a part; it may be newer than this release. */
+export async function schemaVersion(session: SqlSession, part: SchemaPart): Promise<number> {
+  const applied = await session.run(part === 'bus' ? appliedBusMigrations : appliedMigrations);
+  return applied.at(-1)?.number ?? 0;
+}
+
 /** Unqualified names in a migration are PostgreSQL's own, whatever the user's search path is. */
 const PIN_SEARCH_PATH = 'set local search_path = pg_catalog, pg_temp';
 /** PostgreSQL lets PUBLIC execute a new function; ours need a grant. */

@@ -79,6 +79,38 @@ export const listAcl = statement<[], { login: string; action: string | null; top
  order by l.login, a.action, a.topic_pattern, a.group_pattern`);
 
 /**
+ * The rings of a schema: how many slots each has, how many are empty, its size on disk, and the sessions that hold a lock
+ * on one of its slots, which then cannot be emptied. A slot that is locked exclusively is not measured: that would wait.
+ */
+export const listRings = statement<[schemaName: string], { ring: string; slots: number; emptySlots: number; bytes: number; locked: number; lockedBy: readonly number[] }>('list-rings', `with slot as materialized (
+  select p.relname::text as ring, i.inhrelid as id
+    from pg_catalog.pg_partitioned_table t
+    join pg_catalog.pg_class p on p.oid = t.partrelid
+    join pg_catalog.pg_namespace n on n.oid = p.relnamespace
+    join pg_catalog.pg_inherits i on i.inhparent = t.partrelid
+   where n.nspname = $1::name
+), held as materialized (
+  select l.relation as id, l.pid, l.mode
+    from pg_catalog.pg_locks l
+   where l.granted and l.locktype = 'relation'::text and l.pid is distinct from pg_catalog.pg_backend_pid()
+     and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
+     and l.relation in (select s.id from slot s)
+), measured as materialized (
+  select s.ring, s.id, k.shut, case when k.shut then null else pg_catalog.pg_relation_size(s.id::regclass) end as heap,
+         case when k.shut then null else pg_catalog.pg_total_relation_size(s.id::regclass) end as bytes
+    from slot s
+   cross join lateral (select exists (select from held h where h.id = s.id and h.mode = 'AccessExclusiveLock'::text) as shut
+                       offset 0) k
+)
+select m.ring, pg_catalog.count(*)::integer as slots, (pg_catalog.count(*) filter (where m.heap = 0))::integer as "emptySlots",
+       coalesce(pg_catalog.sum(m.bytes), 0.0)::bigint as bytes, (pg_catalog.count(*) filter (where m.shut))::integer as locked,
+       array(select distinct h.pid from held h join slot s on s.id = h.id
+              where s.ring = m.ring and h.pid is not null order by 1) as "lockedBy"
+  from measured m
+ group by m.ring
+ order by m.ring`);
+
+/**
  * The sessions that hold the migrator's lock. Values of others that this login may not see are null.
  */
 export const lockHolders = statement<[lockName: string], { pid: number; login: string | null; applicationName: string | null; clientAddress: string | null; since: Date | null }>('lock-holders', `select l.pid, a.usename::text as login, a.application_name as "applicationName", pg_catalog.host(a.client_addr) as "clientAddress",

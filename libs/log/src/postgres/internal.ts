@@ -4,11 +4,16 @@ export { appendCall } from './append-call.js';
 export { GroupMembership } from './group-membership.js';
 export {
   adoptTaken,
+  askSource,
+  busIdentity,
   describeMembers,
   groupBacklogs,
   listGroups,
+  oldestBucket,
   oldestTransaction,
+  ownership,
   raiseLogEpoch,
   readTaken,
+  serviceState,
   unsubscribedTopics,
 } from '../statements.generated.js';

@@ -51,7 +51,7 @@ const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   group_report_positions: SERVICE,
   // Hand-over.
   bus_identity: ALL,
-  source_ask: SERVICE_OR_OPERATOR,
+  source_ask: NOT_PUBLISHER,
   source_passes: OPERATOR,
   source_newest: NONE,
   source_bind: NONE,
@@ -80,7 +80,7 @@ const SERVICE_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   // Relay.
   relay_begin: SERVICE,
   relay_probe: SERVICE,
-  relay_place: SERVICE,
+  relay_place: NOT_PUBLISHER,
   relay_newest: SERVICE_OR_OPERATOR,
   relay_intents: SERVICE_OR_OPERATOR,
   relay_intend: SERVICE,
