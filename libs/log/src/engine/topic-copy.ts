@@ -1,9 +1,7 @@
-import { isWaybillError, type SqlSession } from '@waybill/kernel';
-import { sqlStateOf } from '@waybill/kernel/internal';
+import type { SqlSession } from '@waybill/kernel';
+import { isRightMissing } from '@waybill/kernel/internal';
 import { learnTopics } from '../statements.generated.js';
 import type { PartitionRow, TopicListener } from './topics.js';
-
-const INSUFFICIENT_PRIVILEGE = '42501';
 
 /** A topic with its partitions, by number. */
 interface KnownTopic {
@@ -31,7 +29,7 @@ export class TopicCopy implements TopicListener {
     try {
       await this.#store(changed.map(([, topic]) => topic));
     } catch (error) {
-      if (!isWaybillError(error) || sqlStateOf(error.cause) !== INSUFFICIENT_PRIVILEGE) throw error;
+      if (!isRightMissing(error)) throw error;
     }
     for (const [name, topic] of changed) this.#stored.set(name, JSON.stringify(topic));
   }

@@ -79,7 +79,7 @@ const SERVICE_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   // Relay.
   relay_begin: SERVICE,
   relay_probe: SERVICE,
-  relay_place: SERVICE,
+  relay_place: NOT_PUBLISHER,
   relay_newest: SERVICE_OR_OPERATOR,
   relay_intents: SERVICE_OR_OPERATOR,
   relay_intend: SERVICE,
