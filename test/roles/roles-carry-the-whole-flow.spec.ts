@@ -246,7 +246,9 @@ test('what a service may not publish is refused by the bus and set aside in its 
     { topic: 'payments', code: 'ACCESS_DENIED' },
   ]);
   // The one complaint that it is meant to make.
-  const made = complaints.findIndex((line) => /^stock: the log refuses messages of payments: .*quarantined/.test(line));
+  const made = complaints.findIndex((line) =>
+    /^stock: the log refuses messages of payments: .*quarantined/.test(line),
+  );
   expect(made).toBeGreaterThanOrEqual(0);
   complaints.splice(made, 1);
 });
