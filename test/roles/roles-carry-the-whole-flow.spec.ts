@@ -164,6 +164,7 @@ beforeAll(async () => {
   await bus.grant('stock', url, { roles: ['service'], part: 'bus', topics: ['stock.*'], groups: ['stock'] });
   await bus.grant('stock', ownUrl, { roles: ['service'], part: 'service' });
   await bus.grant('monitor', url, { roles: ['monitor'] });
+  await bus.grant('monitor', ownUrl, { roles: ['monitor'], part: 'service' });
   await bus.grant('operator', url, { roles: ['operator'] });
   await start('relay', {}, { relay: true });
   await start('orders', { providers: [PlaceOrder], controllers: [Orders] });
@@ -301,31 +302,40 @@ test('an operator lists dead letters, and redrives one', async () => {
   });
 });
 
-test('a monitor reads metrics and health, and doctor approves its login', async () => {
+test.each([
+  ['orders', 'up', () => ({ database: { connectionString: bus.urlOf('monitor', url) } })],
+  // It has a message in quarantine.
+  [
+    'stock',
+    'degraded',
+    () => ({
+      database: { connectionString: bus.urlOf('monitor', ownUrl) },
+      bus: { connectionString: bus.urlOf('monitor', url) },
+    }),
+  ],
+])('a monitor reads metrics and health of %s', async (group, status, databases) => {
   const problems: string[] = [];
   const complain = (line: string): void => void problems.push(line);
+  const logger: Logger = { debug() {}, info() {}, warn: complain, error: complain };
   const module = await Test.createTestingModule({
-    imports: [
-      WaybillModule.forRoot({
-        database: { connectionString: bus.urlOf('monitor', url) },
-        relay: false,
-        consumer: false,
-        logger: { debug() {}, info() {}, warn: complain, error: complain },
-      }),
-    ],
+    imports: [WaybillModule.forRoot({ ...databases(), relay: false, consumer: false, logger })],
   }).compile();
   module.useLogger(false);
   await module.init();
   try {
     const text = await module.get(WaybillMetrics).text();
     expect(problems).toEqual([]);
-    expect(text).toMatch(/waybill_\w+\{[^}]*group="orders"[^}]*\}/);
+    expect(text).toMatch(/^waybill_up 1$/m);
+    expect(text).toMatch(new RegExp(`waybill_\\w+\\{[^}]*group="${group}"[^}]*\\}`));
     expect(text).not.toMatch(/_error|permission/);
     const { waybill } = await module.get(WaybillHealthIndicator).isHealthy();
-    expect(waybill).toMatchObject({ status: 'up', outboxWaiting: 0, problems: [] });
+    expect(waybill).toMatchObject({ status, outboxWaiting: 0, problems: [] });
   } finally {
     await module.close();
   }
+});
+
+test('doctor approves the logins', async () => {
   for (const [login, role] of [
     ['monitor', 'monitor'],
     ['operator', 'operator'],
