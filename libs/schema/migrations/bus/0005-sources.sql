@@ -7,7 +7,7 @@ create table :schema.bus (
   id     uuid not null default gen_random_uuid()
 );
 
-insert into :schema.bus default values;
+insert into :schema.bus (single) values (true);
 
 -- The epoch of the log rises when it has lost a tail: by a restore, or a failover to a replica that was behind. cut: where
 -- each partition ended then; what is at and above it is not what readers of an older epoch have read there.

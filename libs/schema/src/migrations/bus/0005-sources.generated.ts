@@ -5,7 +5,7 @@ export const busMigration0005: Migration = {
   number: 5,
   name: '0005-sources',
   breaking: false,
-  checksum: '1bc07b8a7a74871f4568904450d9322cb9b4b014c6d427d9427eb7980b736e1e',
+  checksum: 'ac5ed1967632fbbf4bdd6f7b837274d91245b335292a2d3120aa6004e8870505',
   sql: `-- Hand-over: which passes of which services' outboxes this log holds, and which history of the log this is. A pass is
 -- known by its number and its random token.
 
@@ -15,7 +15,7 @@ create table :schema.bus (
   id     uuid not null default gen_random_uuid()
 );
 
-insert into :schema.bus default values;
+insert into :schema.bus (single) values (true);
 
 -- The epoch of the log rises when it has lost a tail: by a restore, or a failover to a replica that was behind. cut: where
 -- each partition ended then; what is at and above it is not what readers of an older epoch have read there.

@@ -5,7 +5,7 @@ export const serviceMigration0003: Migration = {
   number: 3,
   name: '0003-service',
   breaking: false,
-  checksum: '4cbd56cbc8d3841595378c8991c2b2f37a3c3a8370e2bc6ac3cafaf5d69e9907',
+  checksum: '0798afc9aeaf132cb626742da03fb38cd93aeaef2bd957d5a7df71e7c1663a94',
   sql: `-- The service that this database belongs to, and what it knows of its bus: topics and consumer groups.
 
 -- One row. The id names the service on every bus, and is made once. bus_id is the bus that it is bound to since its first
@@ -17,7 +17,7 @@ create table :schema.service (
   log_epoch bigint
 );
 
-insert into :schema.service default values;
+insert into :schema.service (single) values (true);
 
 -- Topics of the bus, under their ids there, as far as a process of the service has learned them. While outbox_full is set,
 -- to a text with the backlog, messages are refused.
