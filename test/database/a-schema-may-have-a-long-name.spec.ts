@@ -7,8 +7,8 @@ import { migrate } from '@waybill/schema';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 
 const SLOT_MS = 600_000;
-/** The longest names that PostgreSQL takes, equal up to the last character. */
-const LONG = ['a', 'b'].map((last) => `shop_${'x'.repeat(57)}${last}`);
+/** The longest names that leave room for that of the log's schema, equal up to the last character. */
+const LONG = ['a', 'b'].map((last) => `shop_${'x'.repeat(49)}${last}`);
 
 describe('a schema with a name of the maximum length', () => {
   let database: TestDatabase;

@@ -28,6 +28,7 @@ import {
 } from '@waybill/nestjs';
 import { PostgresLogEngine } from '@waybill/log/postgres';
 import { DeadLetters } from '@waybill/dead-letter';
+import { OutboxQuarantine } from '@waybill/outbox/internal';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { firstValueFrom } from 'rxjs';
@@ -96,6 +97,11 @@ class Shelves {
   count(@Payload() { shelf }: { shelf: number }): number {
     return shelf * 2;
   }
+
+  @EventPattern<string>('stock.counted')
+  counted(@Payload() { n }: { n: number }): void {
+    taken.push(`stock counted ${n}`);
+  }
 }
 
 let bus: RoleBus;
@@ -143,6 +149,7 @@ beforeAll(async () => {
     'stock.reserve',
     'stock.release',
     'stock.count',
+    'stock.counted',
     'payments',
   ])
     await topics.create(topic, { partitions: 2 });
@@ -157,6 +164,7 @@ beforeAll(async () => {
   await bus.grant('stock', url, { roles: ['service'], part: 'bus', topics: ['stock.*'], groups: ['stock'] });
   await bus.grant('stock', ownUrl, { roles: ['service'], part: 'service' });
   await bus.grant('monitor', url, { roles: ['monitor'] });
+  await bus.grant('monitor', ownUrl, { roles: ['monitor'], part: 'service' });
   await bus.grant('operator', url, { roles: ['operator'] });
   await start('relay', {}, { relay: true });
   await start('orders', { providers: [PlaceOrder], controllers: [Orders] });
@@ -164,6 +172,7 @@ beforeAll(async () => {
     'stock',
     { controllers: [Stock, Shelves] },
     {
+      relay: true,
       database: { connectionString: bus.urlOf('stock', ownUrl) },
       bus: { connectionString: bus.urlOf('stock', url) },
     },
@@ -219,8 +228,30 @@ test('a half message is prepared, committed and delivered', async () => {
   const half = await halves.prepare({ topic: 'orders.placed', payload: { n: 5 } });
   await halves.commit(half.id);
   await until('orders 5');
-  const refused = app('stock').get(HalfMessages).prepare({ topic: 'payments', payload: {} });
+  const refused = halves.prepare({ topic: 'payments', payload: {} });
   await expect(refused).rejects.toMatchObject({ code: 'ACCESS_DENIED' });
+});
+
+test('what a service may not publish is refused by the bus and set aside in its own database, and stops nothing else', async () => {
+  const halves = app('stock').get(HalfMessages);
+  for (const topic of ['payments', 'stock.counted']) {
+    const half = await halves.prepare({ topic, payload: { n: 6 } });
+    await halves.commit(half.id);
+  }
+  await until('stock counted 6');
+  const own = bus.as('stock', ownUrl);
+  await waitUntil(async () => (await new OutboxQuarantine(own).count()) > 0, {
+    describe: 'the message that the bus refuses is quarantined',
+  });
+  expect(await new OutboxQuarantine(own).list()).toMatchObject([
+    { topic: 'payments', code: 'ACCESS_DENIED' },
+  ]);
+  // The one complaint that it is meant to make.
+  const made = complaints.findIndex((line) =>
+    /^stock: the log refuses messages of payments: .*quarantined/.test(line),
+  );
+  expect(made).toBeGreaterThanOrEqual(0);
+  complaints.splice(made, 1);
 });
 
 test('a saga completes, and another is compensated, with a participant in its own database', async () => {
@@ -271,27 +302,40 @@ test('an operator lists dead letters, and redrives one', async () => {
   });
 });
 
-test('a monitor reads metrics and health, and doctor approves its login', async () => {
+test.each([
+  ['orders', 'up', () => ({ database: { connectionString: bus.urlOf('monitor', url) } })],
+  // It has a message in quarantine.
+  [
+    'stock',
+    'degraded',
+    () => ({
+      database: { connectionString: bus.urlOf('monitor', ownUrl) },
+      bus: { connectionString: bus.urlOf('monitor', url) },
+    }),
+  ],
+])('a monitor reads metrics and health of %s', async (group, status, databases) => {
+  const problems: string[] = [];
+  const complain = (line: string): void => void problems.push(line);
+  const logger: Logger = { debug() {}, info() {}, warn: complain, error: complain };
   const module = await Test.createTestingModule({
-    imports: [
-      WaybillModule.forRoot({
-        database: { connectionString: bus.urlOf('monitor', url) },
-        relay: false,
-        consumer: false,
-      }),
-    ],
+    imports: [WaybillModule.forRoot({ ...databases(), relay: false, consumer: false, logger })],
   }).compile();
   module.useLogger(false);
   await module.init();
   try {
     const text = await module.get(WaybillMetrics).text();
-    expect(text).toMatch(/waybill_\w+\{[^}]*group="orders"[^}]*\}/);
+    expect(problems).toEqual([]);
+    expect(text).toMatch(/^waybill_up 1$/m);
+    expect(text).toMatch(new RegExp(`waybill_\\w+\\{[^}]*group="${group}"[^}]*\\}`));
     expect(text).not.toMatch(/_error|permission/);
     const { waybill } = await module.get(WaybillHealthIndicator).isHealthy();
-    expect(waybill).toMatchObject({ status: 'up', outboxWaiting: 0, problems: [] });
+    expect(waybill).toMatchObject({ status, outboxWaiting: 0, problems: [] });
   } finally {
     await module.close();
   }
+});
+
+test('doctor approves the logins', async () => {
   for (const [login, role] of [
     ['monitor', 'monitor'],
     ['operator', 'operator'],

@@ -275,7 +275,7 @@ describe('the command', () => {
     expect(await run(['migrate', '--status'], env)).toMatchObject({
       code: 0,
       stderr: '',
-      stdout: expect.stringContaining('0001-acl'),
+      stdout: expect.stringContaining('0003-service'),
     });
     expect(await run(['migrate', '--status'], { PGHOST: host })).toMatchObject({
       code: 1,

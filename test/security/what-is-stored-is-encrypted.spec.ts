@@ -248,7 +248,10 @@ describe('keys', () => {
   test('that are missing make a message a dead letter at once, and a redrive succeeds when they are back', async () => {
     const sender = await start({ cipher: cipherOf('k1'), consumer: false });
     await publish(sender, 'notes', MARKER);
-    await until(async () => (await count('timer')) + (await count('log_batch')) > 0, 'it is in the log');
+    await until(
+      async () => (await fixture.value<number>('select count(*)::int from waybill_bus.log_batch')) > 0,
+      'it is in the log',
+    );
     await stop(sender);
     const wrong = await start({ cipher: cipherOf('k9') });
     await until(async () => (await count(`dead_letter`)) === 1, 'it is a dead letter');

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { renderSql } from '@waybill/kernel/internal';
 import type pg from 'pg';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -11,17 +12,14 @@ export interface SqlFile {
   readonly text: string;
 }
 
-/** Every statement of the libraries, as it is sent, for the schema `waybill`. */
+/** Every statement of the libraries, as it is sent, for the schemas `waybill` and `waybill_bus`. */
 export async function builtStatements(): Promise<SqlFile[]> {
   const modules = filesBelow('libs', /^libs\/[a-z-]+\/src\/statements\.generated\.ts$/);
   const all = await Promise.all(modules.map((path) => import(join(ROOT, path)) as Promise<object>));
   return all.flatMap((exported) =>
     Object.values(exported as Record<string, SqlFile>).map(({ name, text }) => ({
       name,
-      text: text
-        .replaceAll(/(?<!:):schema\b/g, 'waybill')
-        .replaceAll(/(?<!:):bus\b/g, 'waybill_bus')
-        .replaceAll(':slot', '0'),
+      text: renderSql(text, 'waybill').replaceAll(':slot', '0'),
     })),
   );
 }
@@ -66,11 +64,9 @@ function filesBelow(folder: string, pattern: RegExp): string[] {
 function read(path: string): SqlFile {
   const text = readFileSync(join(ROOT, path), 'utf8')
     .replaceAll(/^\s*--.*$/gm, '')
-    .replaceAll(/(?<!:):schema\b/g, 'waybill')
-    .replaceAll(/(?<!:):bus\b/g, 'waybill_bus')
     .replaceAll(':slot', '0')
     .trim();
-  return { name: basename(path), text };
+  return { name: basename(path), text: renderSql(text, 'waybill') };
 }
 
 /**

@@ -101,7 +101,11 @@ export class Orders {
 
   /** Calls an endpoint that does not exist: its call remains. */
   readonly call = saga<Note>('orders.call')
-    .step('call', { invoke: httpCommand<Note>('http://127.0.0.1:9/'), with: (note) => note })
+    .step('call', {
+      invoke: httpCommand<Note>('http://127.0.0.1:9/'),
+      with: (note) => note,
+      policy: { delayMs: 600_000, maxDelayMs: 600_000 },
+    })
     .build();
 }
 

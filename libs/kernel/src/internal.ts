@@ -25,6 +25,7 @@ export { assertSchemaName, busSchemaOf, renderSql, statement } from './sql/state
 export { TransactionLostError } from './sql/transaction-runner.js';
 export {
   isConnectionLoss,
+  isRightMissing,
   isServerTrouble,
   isTransactionConflict,
   sqlStateOf,

@@ -187,6 +187,11 @@ export function isConnectionLoss(error: unknown): boolean {
   return state === undefined && looksDisconnected(error);
 }
 
+/** Whether the server refused a statement because the login lacks a right. Nothing was done. */
+export function isRightMissing(error: unknown): boolean {
+  return sqlStateOf(error) === '42501';
+}
+
 /** Whether the server reported that it rolled a transaction back because of others: it can be run again immediately. */
 export function isTransactionConflict(error: unknown): boolean {
   if (isWaybillError(error)) return error.code === 'TRANSACTION_CONFLICT';

@@ -1,9 +1,7 @@
-import { isWaybillError, type SqlSession } from '@waybill/kernel';
-import { sqlStateOf } from '@waybill/kernel/internal';
+import type { SqlSession } from '@waybill/kernel';
+import { isRightMissing } from '@waybill/kernel/internal';
 import { learnTopics, recallTopics } from '../statements.generated.js';
 import type { PartitionRow, TopicListener } from './topics.js';
-
-const INSUFFICIENT_PRIVILEGE = '42501';
 
 /** Keeps the copy of the topics that a service's database has: publishing checks topics there, in its own transaction. */
 export class TopicCopy implements TopicListener {
@@ -64,7 +62,7 @@ async function unlessForbidden<T>(work: () => Promise<T>, otherwise: T): Promise
   try {
     return await work();
   } catch (error) {
-    if (!isWaybillError(error) || sqlStateOf(error.cause) !== INSUFFICIENT_PRIVILEGE) throw error;
+    if (!isRightMissing(error)) throw error;
     return otherwise;
   }
 }

@@ -1,5 +1,5 @@
 import { BackgroundService, type Clock, type Logger, systemClock } from '@waybill/kernel';
-import { guardLogger } from '@waybill/kernel/internal';
+import { guardLogger, isRightMissing } from '@waybill/kernel/internal';
 import type { Topics } from './topics.js';
 
 /** Interval between two looks at the number of topics, in milliseconds. */
@@ -30,10 +30,19 @@ export class TopicRefresh {
     });
   }
 
+  /** Reads the topics. A login that only publishes may not: it uses the copy that others of its service keep. */
+  async read(): Promise<void> {
+    try {
+      await this.topics.list();
+    } catch (error) {
+      if (!isRightMissing(error)) throw error;
+    }
+  }
+
   async #look(now: number): Promise<'idle'> {
     const count = await this.topics.count();
     if (count === this.#count && now - this.#readAt < SETTINGS_MS) return 'idle';
-    await this.topics.list();
+    await this.read();
     this.#count = count;
     this.#readAt = now;
     return 'idle';

@@ -200,7 +200,7 @@ export class Waybill {
     await assertDatabases(this);
     for (const [name, topic] of this.wantedTopics.list()) await this.topics.create(name, topic);
     // Publishing checks topics in the service's database.
-    await this.topics.list();
+    await this.#topicRefresh.read();
     await this.sagas.prepare();
     this.#topicRefresh.service.start();
     this.log.signals.start();

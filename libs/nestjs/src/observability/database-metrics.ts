@@ -61,9 +61,9 @@ function lagMetrics(rows: readonly GroupBacklog[], perPartition: boolean): Metri
 }
 
 /** Messages that are stored outside of the log: parked ones and dead letters. */
-async function asideMetrics({ bus }: Waybill): Promise<Metric[]> {
-  const parked = await bus.session.run(parkedBacklogs);
-  const dead = await bus.session.run(deadLetterBacklogs);
+async function asideMetrics({ database }: Waybill): Promise<Metric[]> {
+  const parked = await database.session.run(parkedBacklogs);
+  const dead = await database.session.run(deadLetterBacklogs);
   return [
     ofGroups(
       'waybill_parked_messages',

@@ -1,5 +1,5 @@
 import { BackgroundService, type Logger, type PassResult, type PgDatabase } from '@waybill/kernel';
-import { guardLogger } from '@waybill/kernel/internal';
+import { guardLogger, isRightMissing } from '@waybill/kernel/internal';
 import { measureOutbox } from '../statements.generated.js';
 
 /** Interval between measurements by all processes together, in milliseconds. */
@@ -25,13 +25,22 @@ export class OutboxBacklogWatch {
     });
   }
 
-  /** One measurement. */
+  /** One measurement. A login that only reads may not measure: processes that publish do. */
   async runOnce(intervalMs = INTERVAL_MS): Promise<PassResult> {
     const logger = guardLogger(this.logger);
-    for (const { topic, full } of await this.database.session.run(measureOutbox, intervalMs)) {
+    for (const { topic, full } of await this.#measure(intervalMs)) {
       if (full === null) logger.info(`messages to topic ${topic} are accepted again`);
       else logger.error(`messages to topic ${topic} are refused: ${full}`);
     }
     return 'idle';
+  }
+
+  async #measure(intervalMs: number): Promise<readonly { topic: string; full: string | null }[]> {
+    try {
+      return await this.database.session.run(measureOutbox, intervalMs);
+    } catch (error) {
+      if (!isRightMissing(error)) throw error;
+      return [];
+    }
   }
 }

@@ -9,7 +9,7 @@ create table :schema.service (
   log_epoch bigint
 );
 
-insert into :schema.service default values;
+insert into :schema.service (single) values (true);
 
 -- Topics of the bus, under their ids there, as far as a process of the service has learned them. While outbox_full is set,
 -- to a text with the backlog, messages are refused.

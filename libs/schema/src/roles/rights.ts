@@ -55,6 +55,7 @@ const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   source_passes: OPERATOR,
   source_newest: NONE,
   source_bind: NONE,
+  source_assert_own: NONE,
   log_hand_over: SERVICE,
   log_source_recycle: SERVICE,
   log_raise_epoch: NONE,

@@ -153,8 +153,8 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
     what: 'a claimed timer is deleted without its message',
     simulator: 'timers',
     at: { file: 'timer/dist/timer-service.js' },
-    find: '...(batches.length > 0 ? [this.#append(batches)] : [])',
-    replace: '',
+    find: 'return [...statements, ...aside, ...sending];',
+    replace: 'return [...statements, ...aside];',
   },
   'no-sweep': {
     what: 'timers that were committed late are not looked for',

@@ -5,7 +5,7 @@ export const busMigration0005: Migration = {
   number: 5,
   name: '0005-sources',
   breaking: false,
-  checksum: '4e9cec3af7b459c1e191eae3ced20ed736bffd0a41ac4d6f8b41eb0b8c85e918',
+  checksum: '30b0f3836d29b701056e7f4fed6ed0a976b04ce6a97c3e2ad0fd5354aa763aa4',
   sql: `-- Hand-over: which passes of which services' outboxes this log holds, and which history of the log this is. A pass is
 -- known by its number and its random token.
 
@@ -15,7 +15,7 @@ create table :schema.bus (
   id     uuid not null default gen_random_uuid()
 );
 
-insert into :schema.bus default values;
+insert into :schema.bus (single) values (true);
 
 -- The epoch of the log rises when it has lost a tail: by a restore, or a failover to a replica that was behind. cut: where
 -- each partition ended then; what is at and above it is not what readers of an older epoch have read there.
@@ -34,7 +34,8 @@ create table :schema.log_cut (
 
 insert into :schema.log_epoch (epoch) values (1);
 
--- login: the restricted login that appends for the source; null while only unrestricted ones do.
+-- login: the restricted login that appends for the source, of short-lived ones the role that they are members of; null
+-- while only unrestricted ones do.
 create table :schema.source (
   id         integer generated always as identity primary key,
   service_id uuid not null unique,
@@ -81,6 +82,25 @@ begin
 end
 $$;
 
+-- Raises when the session is restricted and the source is another restricted login's. One that is no longer restricted, or
+-- no longer exists, has no source.
+create function :schema.source_assert_own(of_service uuid) returns void
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not :schema.acl_open() then
+    perform from :schema.source s
+       join :schema.acl_login a on a.login = s.login
+       join pg_roles r on r.rolname = a.login
+      where s.service_id = of_service and not pg_has_role(session_user, r.oid, 'member');
+    if found then
+      raise exception using errcode = 'WB040', detail = of_service::text, message = format(
+        'login %s may not append for service %s, for which another restricted login does', session_user, of_service);
+    end if;
+  end if;
+end
+$$;
+
 -- What a relay asks after any doubt: the bus's id, the log's epoch, and the newest pass of its source.
 create function :schema.source_ask(of_service uuid, out bus_id uuid, out log_epoch bigint, out n bigint, out token uuid)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -88,6 +108,7 @@ as $$
 declare
   newest record;
 begin
+  perform :schema.source_assert_own(of_service);
   select b.id into bus_id from :schema.bus b;
   select max(e.epoch) into log_epoch from :schema.log_epoch e;
   newest := :schema.source_newest(of_service);
@@ -117,26 +138,29 @@ begin
 end
 $$;
 
--- Raises unless the session may append for this source: a restricted login only for its own, which is the one that it
--- appended for first. The caller holds the source's lock.
+-- The source's id. Raises unless the session may append for it: of several restricted logins, the one that appended for it
+-- first. The caller holds the source's lock.
 create function :schema.source_bind(of_service uuid) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-  known record;
-  is_open boolean := :schema.acl_open();
+  known_id integer;
+  restricted_as text;
 begin
-  select s.id, s.login into known from :schema.source s where s.service_id = of_service;
-  if known.id is null then
-    insert into :schema.source (service_id, login)
-    values (of_service, case when not is_open then session_user::text end) returning id, login into known;
-  elsif not is_open and known.login is null then
-    update :schema.source s set login = session_user::text where s.id = known.id;
-  elsif not is_open and known.login <> session_user::text then
-    raise exception using errcode = 'WB040', detail = of_service::text, message = format(
-      'login %s may not append for service %s, for which another restricted login does', session_user, of_service);
+  perform :schema.source_assert_own(of_service);
+  select s.id into known_id from :schema.source s where s.service_id = of_service;
+  if known_id is null then
+    insert into :schema.source (service_id) values (of_service) returning id into known_id;
   end if;
-  return known.id;
+  if not :schema.acl_open() then
+    select a.login into restricted_as from :schema.acl_login a join pg_roles r on r.rolname = a.login
+     where pg_has_role(session_user, r.oid, 'member') order by a.login <> session_user::text, a.login limit 1;
+    -- Only when it changes owner: no row is updated per pass.
+    update :schema.source s set login = restricted_as
+     where s.id = known_id
+       and not exists (select from :schema.acl_login a join pg_roles r on r.rolname = a.login where a.login = s.login);
+  end if;
+  return known_id;
 end
 $$;
 

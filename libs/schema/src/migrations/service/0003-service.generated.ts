@@ -5,7 +5,7 @@ export const serviceMigration0003: Migration = {
   number: 3,
   name: '0003-service',
   breaking: false,
-  checksum: '54919176d8d27693e0110557532f7ccf574a0adca24084c0ca31580450dab1a4',
+  checksum: 'bbb416e049008ecd6e6f1f76ecb4b025f5211b076fb88eb0740f9d30bde137f3',
   sql: `-- The service that this database belongs to, and what it knows of its bus: topics and consumer groups.
 
 -- One row. The id names the service on every bus, and is made once. bus_id is the bus that it is bound to since its first
@@ -17,7 +17,7 @@ create table :schema.service (
   log_epoch bigint
 );
 
-insert into :schema.service default values;
+insert into :schema.service (single) values (true);
 
 -- Topics of the bus, under their ids there, as far as a process of the service has learned them. While outbox_full is set,
 -- to a text with the backlog, messages are refused.
