@@ -168,6 +168,38 @@ describe('a group whose log lost a tail', () => {
     expect(rows).toEqual([{ epoch: 2 }]);
   });
 
+  test('keeps no verdict on offsets above its position, which may be those of other records', async () => {
+    await publish(upTo(2));
+    const held = new AbortController();
+    const handler: Handler = async (delivery) => {
+      const { n } = delivery.payload as { n: number };
+      if (n === 2 && !held.signal.aborted)
+        await new Promise((_, reject) =>
+          held.signal.addEventListener('abort', () => reject(new Error('not yet'))),
+        );
+      await write(delivery);
+    };
+    await consume(handler, 'key');
+    await publish([2, 3, 4]);
+    const haveEffects = (count: number): Promise<void> =>
+      waitUntil(async () => (await effects()).length === count, { describe: `${count} effects` });
+    await haveEffects(4);
+    expect((await effects()).toSorted((a, b) => a - b)).toEqual([0, 1, 3, 4]);
+    // As if its process had ended.
+    const stopped = consumer?.stop();
+    await service.database.pool.query('update waybill.progress_owner set owner_epoch = owner_epoch + 1');
+    held.abort();
+    await stopped;
+    expect(await service.value('select max(position)::int from waybill.consumer_position')).toBe(2);
+    await loseFrom(3);
+    await publish([100, 101], other);
+    await heal();
+    await appendAgain(7);
+    await consume(handler, 'key');
+    await haveEffects(9);
+    expect((await effects()).toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 3, 4, 4, 100, 101]);
+  });
+
   test('keeps its dead letters, which are redriven, and forgets the verdicts on records that come again', async () => {
     const broken = new Set([1, 3]);
     const handler: Handler = async (delivery) => {

@@ -290,12 +290,12 @@ describe('a service that may consume orders* in group shop', () => {
     ],
     [
       'a position by its function',
-      () => `select waybill.advance(${ids.billing}, ${ids.payments}, 5, 9, 9)`,
+      () => `select waybill.advance(${ids.billing}, ${ids.payments}, 5, 9, 9, 1, null)`,
       DENIED,
     ],
     [
       'positions by their function',
-      () => `select waybill.progress_begin(${ids.billing}, '{${ids.payments}}', '{5}', '{9}')`,
+      () => `select waybill.progress_begin(${ids.billing}, '{${ids.payments}}', '{5}', '{9}', 1)`,
       DENIED,
     ],
     [
@@ -423,6 +423,11 @@ describe('a service that may consume orders* in group shop', () => {
     ['due timers', () => `select waybill.timer_claim(now(), '{1}', 1, 1000)`, RESTRICTED],
     ['settings of a topic', () => `update waybill.topic set retention_ms = 1`, DENIED],
     [
+      'a position back by its function',
+      () => `select waybill.progress_rewind(${ids.billing}, ${ids.payments}, 5, 2, 0)`,
+      DENIED,
+    ],
+    [
       'a topic of another name',
       () => `select waybill_bus.topic_create('payments.new', 1, 1000, 'unblock', 'drop')`,
       RESTRICTED,
@@ -456,6 +461,16 @@ describe('a service that may consume orders* in group shop', () => {
     ['policies', () => 'drop policy waybill_acl on waybill_bus.log_batch', DENIED],
   ])('writes %s', async (_, text, expected) => {
     expect(await attempt('shop', text())).toEqual(expected);
+  });
+
+  test('adds no partition to a topic of others, as if the log had lost it', async () => {
+    const ids = Array.from({ length: 9 }, (_, n) => 901 + n).join();
+    await (databases.get('shop') as PgDatabase).pool.query(
+      `select waybill_bus.topic_restore(array[(select id from waybill_bus.topic where name = 'payments')],
+         '{payments}', '{9}', '{1000}', '{unblock}', '{drop}', '{null}', '{null}', '{${ids}}')`,
+    );
+    const { rows } = await owner.pool.query('select from waybill_bus.topic_partition where id > 900');
+    expect(rows).toEqual([]);
   });
 
   test('deletes nothing of others, whatever time it gives', async () => {

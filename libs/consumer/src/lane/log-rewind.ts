@@ -21,7 +21,8 @@ type Context = Pick<LaneContext, 'group' | 'groupId' | 'databases' | 'logger'>;
  * Takes a group over into the present history of a log that an operator has healed. The records that the log had lost come
  * again, at other offsets, so the group goes back to where the two histories part: not behind the cut, which is where the
  * log ended when it was healed, and not behind the highest position at which the log still holds what the group has read.
- * Others may have appended before the heal, so the cut alone would be too high.
+ * Others may have appended before the heal, so the cut alone would be too high. For the same reason no verdict on a record
+ * above the position is kept: the offset may be another record's now.
  */
 export async function rewind(
   context: Context,
@@ -39,7 +40,7 @@ export async function rewind(
     const { partitionId, ownership, position, checksum } = each;
     const cut = cuts.get(partitionId) ?? Number.MAX_SAFE_INTEGER;
     const isSame = position <= cut && (checksum === undefined || there.get(partitionId) === checksum);
-    const parting = isSame ? cut : await partingOf(context, log, each, cut);
+    const parting = isSame ? position : await partingOf(context, log, each, cut);
     if (parting < position)
       context.logger.warn(`the log had lost records: the group goes back from ${position} to ${parting}`, {
         group: context.group,
@@ -58,15 +59,15 @@ export async function rewind(
 async function partingOf(
   { group, groupId, databases }: Context,
   log: Pick<LogEngine, 'checksumsBelow' | 'offsets'>,
-  { partitionId, logEpoch }: OldProgress,
+  { partitionId, position, logEpoch }: OldProgress,
   cut: number,
 ): Promise<number> {
   const places = await databases.database.session.run(readChecksumsBefore, groupId, partitionId, logEpoch);
-  const noted = places.flatMap(({ position, checksum }) =>
-    checksum === null ? [] : [{ position, checksum }],
+  const noted = places.flatMap(({ position: at, checksum }) =>
+    checksum === null ? [] : [{ position: at, checksum }],
   );
-  if (noted.length === 0) return cut;
-  const before = noted.filter(({ position }) => position <= cut);
+  if (noted.length === 0) return Math.min(cut, position);
+  const before = noted.filter((place) => place.position <= Math.min(cut, position));
   const agreed = await lastAgreed(log, partitionId, before);
   if (agreed !== undefined) return agreed;
   const [lowest] = places;

@@ -5,7 +5,7 @@ export const busMigration0005: Migration = {
   number: 5,
   name: '0005-sources',
   breaking: false,
-  checksum: '30b0f3836d29b701056e7f4fed6ed0a976b04ce6a97c3e2ad0fd5354aa763aa4',
+  checksum: '5bbadf8dd44a6a63c056ab356e88c54fea2944ffa1435d65d5ec53549c18a531',
   sql: `-- Hand-over: which passes of which services' outboxes this log holds, and which history of the log this is. A pass is
 -- known by its number and its random token.
 
@@ -254,7 +254,7 @@ $$;
 
 -- Creates topics again that a log lacks which was restored to an earlier state, under their ids, as a service remembers them;
 -- topics that exist are left unchanged. Of their partitions everything was lost. Partitions are in order of topics and
--- numbers. Raises WB054 if an id has been given to something else since.
+-- numbers. Topics that a restricted login may not use are left out. Raises WB054 if an id has been given to something else since.
 create function :schema.topic_restore(topic_ids integer[], names text[], partition_counts integer[], retentions bigint[],
                                       dead_letters text[], expired text[], backlog_messages bigint[], backlog_bytes bigint[],
                                       partition_ids integer[])
@@ -265,24 +265,25 @@ declare
   other record;
 begin
   perform pg_advisory_xact_lock(hashtext(':schema.topics'), 0);
-  select l.name into other from unnest(names) as l (name) where not :schema.acl_knows_topic(l.name) limit 1;
-  if found then
-    raise exception using errcode = 'WB040', detail = other.name, message = format(
-      'login %s may not create topic %s', session_user, other.name);
-  end if;
   insert into :schema.topic (id, name, partition_count, retention_ms, on_dead_letter, on_expired, backlog_max_messages,
                              backlog_max_bytes) overriding system value
-  select * from unnest(topic_ids, names, partition_counts, retentions, dead_letters, expired, backlog_messages, backlog_bytes)
+  select l.*
+    from unnest(topic_ids, names, partition_counts, retentions, dead_letters, expired, backlog_messages, backlog_bytes)
+      as l (id, name, partitions, retention, dead, expired, messages, bytes)
+   where :schema.acl_knows_topic(l.name)
   on conflict do nothing;
   with place as (
-    select p.id, o.topic_id, (p.place - o.before - 1)::integer as number
+    select p.id, o.topic_id, o.name, (p.place - o.before - 1)::integer as number
       from unnest(partition_ids) with ordinality as p (id, place)
-      join (select l.id as topic_id, l.partitions, sum(l.partitions) over (order by l.place) - l.partitions as before
-              from unnest(topic_ids, partition_counts) with ordinality as l (id, partitions, place)) o
+      join (select l.id as topic_id, l.name, l.partitions,
+                   sum(l.partitions) over (order by l.place) - l.partitions as before
+              from unnest(topic_ids, names, partition_counts) with ordinality as l (id, name, partitions, place)) o
         on p.place > o.before and p.place <= o.before + o.partitions
   ), made as (
     insert into :schema.topic_partition (id, topic_id, number) overriding system value
-    select p.id, p.topic_id, p.number from place p
+    select p.id, p.topic_id, p.number
+      from place p join :schema.topic t on t.id = p.topic_id and t.name = p.name and p.number < t.partition_count
+     where :schema.acl_knows_topic(t.name)
     on conflict do nothing
     returning id
   )
@@ -290,7 +291,8 @@ begin
   select (select max(e.epoch) from :schema.log_epoch e), m.id, 0 from made m;
   select l.name into other
     from unnest(topic_ids, names, partition_counts) as l (id, name, partitions)
-   where (select count(*) from :schema.topic t
+   where :schema.acl_knows_topic(l.name)
+     and (select count(*) from :schema.topic t
             join :schema.topic_partition p on p.topic_id = t.id and p.id = any (partition_ids)
            where t.id = l.id and t.name = l.name) <> l.partitions
    limit 1;
@@ -298,8 +300,12 @@ begin
     raise exception using errcode = 'WB054', detail = other.name, message = format(
       'topic %s cannot be created again: the log has given its id, or that of a partition, to another one', other.name);
   end if;
-  perform setval(pg_get_serial_sequence(':schema.topic', 'id'), (select max(t.id) from :schema.topic t));
-  perform setval(pg_get_serial_sequence(':schema.topic_partition', 'id'), (select max(p.id) from :schema.topic_partition p));
+  -- The numbers after them are the next to be given; another session may be giving some now.
+  perform setval(s.name, greatest(s.highest, coalesce(pg_sequence_last_value(s.name), 1)))
+     from (select pg_get_serial_sequence(':schema.topic', 'id')::regclass, (select max(t.id) from :schema.topic t)
+           union all
+           select pg_get_serial_sequence(':schema.topic_partition', 'id')::regclass,
+                  (select max(p.id) from :schema.topic_partition p)) as s (name, highest);
 end
 $$;
 
