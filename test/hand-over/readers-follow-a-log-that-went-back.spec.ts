@@ -1,11 +1,17 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import 'reflect-metadata';
+import { Controller } from '@nestjs/common';
+import { MessagePattern } from '@nestjs/microservices';
+import { Test } from '@nestjs/testing';
 import { createProgram } from '@waybill/cli';
 import { Consumer, deadLetter, type Handler, resolveSubscription } from '@waybill/consumer';
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import type { LogEngine } from '@waybill/log';
 import { PostgresLogEngine } from '@waybill/log/postgres';
+import { WaybillClient, WaybillModule, WaybillRecord, WaybillServer } from '@waybill/nestjs';
 import { type PostgresServer, startPostgres, waitUntil } from '@waybill/testing';
 import type pg from 'pg';
+import { lastValueFrom } from 'rxjs';
 import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
 import { upTo } from '../support/fixture.js';
 import { drain, OwnService, TestBus } from '../support/own-databases.js';
@@ -365,6 +371,43 @@ describe('a log whose server is started again', () => {
       await waitUntil(isThere, { describe: 'what was lost is in the log again' });
     } finally {
       await relay.service.stop();
+    }
+  });
+
+  test('is read again by those who wait for replies', async () => {
+    @Controller()
+    class Answers {
+      @MessagePattern<string>('orders')
+      answer(): string {
+        return 'yes';
+      }
+    }
+    const { connectionString } = service.created;
+    const module = await Test.createTestingModule({
+      imports: [
+        WaybillModule.forRoot({
+          database: { connectionString },
+          bus: { connectionString: bus.created.connectionString },
+          group: 'asker',
+          consumer: { leaseMs: 3_000, heartbeatMs: 200 },
+        }),
+      ],
+      controllers: [Answers],
+    }).compile();
+    module.useLogger(false);
+    const app = module.createNestMicroservice({ strategy: module.get(WaybillServer) });
+    try {
+      await app.listen();
+      const ask = (n: number): Promise<unknown> =>
+        lastValueFrom(app.get(WaybillClient).send('orders', new WaybillRecord({ n }, { timeoutMs: 60_000 })));
+      for (const n of upTo(3)) expect(await ask(n)).toBe('yes');
+      const isReply = `partition_id in (select p.id from waybill_bus.topic_partition p
+        join waybill_bus.topic t on t.id = p.topic_id where t.name = 'asker.replies')`;
+      await bus.database.pool.query(`delete from waybill_bus.log_batch where ${isReply}`);
+      await server.restart('immediate');
+      expect(await ask(3)).toBe('yes');
+    } finally {
+      await app.close();
     }
   });
 

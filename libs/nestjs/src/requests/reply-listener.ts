@@ -21,6 +21,7 @@ import { dictionary } from '@waybill/kernel/internal';
 import { decodeBatch, type LogEngine, type LogRecord, type Sealer } from '@waybill/log';
 import { openRecord, Partitioner } from '@waybill/log/internal';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
+import { ReplyPlace } from './reply-place.js';
 import { newRequest, type RequestName } from './request-cancellations.js';
 
 /** In the last reply to a request: the number of values of the reply, unless it is one. */
@@ -77,7 +78,7 @@ export class ReplyListener {
   readonly #waiting = new Map<string, ReplyHearer>();
   #starting: Promise<void> | undefined;
   #toldMs = -Infinity;
-  #position: { readonly partitionId: number; offset: number } | undefined;
+  #place: ReplyPlace | undefined;
   #unsubscribe: () => void = () => {};
 
   constructor(private readonly dependencies: ReplyListenerDependencies) {
@@ -128,22 +129,21 @@ export class ReplyListener {
     const { partitionIds } = await log.topics.create(topic, { retentionMs: REPLY_RETENTION_MS });
     const number = new Partitioner().choose(topic, Buffer.from(this.#key), partitionIds.length);
     const partitionId = partitionIds[number] ?? 0;
-    const offsets = await log.offsets([partitionId]);
-    this.#position = { partitionId, offset: offsets.get(partitionId)?.endOffset ?? 0 };
+    this.#place = await ReplyPlace.atEnd(log, partitionId);
     this.#unsubscribe = log.signals.subscribe('appended', this.#bell);
     this.#service.start();
   }
 
   async #read(): Promise<PassResult> {
-    const position = this.#position;
-    if (position === undefined) return 'idle';
-    const { batches, mayHaveMore } = await this.dependencies.log.fetch([position]);
-    for (const batch of batches) {
-      for (const record of decodeBatch(batch.data, { fromOffset: position.offset })) {
+    const place = this.#place;
+    if (place === undefined) return 'idle';
+    const { batches, mayHaveMore } = await place.fetch();
+    for (const { data, checksum, lastOffset } of batches) {
+      for (const record of decodeBatch(data, { fromOffset: place.next })) {
         await this.#onRecord(record);
-        position.offset = record.offset + 1;
+        place.passed(record.offset + 1, checksum);
       }
-      position.offset = batch.lastOffset + 1;
+      place.passed(lastOffset + 1, checksum);
     }
     return mayHaveMore ? 'again' : 'idle';
   }
