@@ -5,7 +5,7 @@ const WORKER_BYTES = 3 * 2 ** 30;
 const workers = Math.max(1, Math.min(availableParallelism(), Math.floor(totalmem() / WORKER_BYTES)));
 
 // For the waits of the tests, and of the programs that they start.
-process.env.WAYBILL_PATIENCE ??= '5';
+process.env.WAYBILL_PATIENCE ??= '10';
 
 /** Sources are run as they are, through swc; processes that tests start run the compiled `dist`. */
 export default {
@@ -38,6 +38,6 @@ export default {
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   // Tells a test that hangs from one that is late; machines that share their processors are late by tens.
-  testTimeout: 300_000,
+  testTimeout: 600_000,
   maxWorkers: workers,
 };

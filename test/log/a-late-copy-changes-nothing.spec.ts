@@ -103,7 +103,7 @@ describe.each(['key', 'partition'] as const)(
             // Late: after others have been handled, under a new epoch; or at once, when no other message comes.
             await waitUntil(async () => (await handled()) >= before + wait || (await isQuiet()), {
               describe: 'others are handled',
-              timeoutMs: 600,
+              timeoutMs: 300,
             }).catch(() => undefined);
             await caught.deliver();
             // The next owner starts where the database says.
