@@ -46,30 +46,25 @@ describe('the budget of retries', () => {
 describe('a circuit breaker', () => {
   test('pauses the handler after consecutive failures, probes with one message, and lets all through when that succeeds', async () => {
     let broken = true;
-    const calls: number[] = [];
+    let calls = 0;
     const handler: Handler = async (delivery) => {
-      calls.push(performance.now());
+      calls += 1;
       if (broken) throw new RetryableError('the gateway is away', { delayMs: 10 });
       await floor.keep(delivery);
     };
     await floor.publish(upTo(200).map((n) => ({ n, key: `key-${n}` })));
     const pauseMs = 400;
+    const started = performance.now();
     const consumer = await floor.consume(handler, {
       retry: { maxAttempts: 1_000, immediateAttempts: 0 },
       circuitBreaker: { failures: 5, pauseMs },
     });
     await waitUntil(() => consumer.status.circuits['orders'] === 'open', { describe: 'it is open' });
-    // Messages that ran at the time of the last failure have ended by the first probe.
-    await waitUntil(() => consumer.status.circuits['orders'] === 'half-open', {
-      describe: 'it is half open',
-      intervalMs: 1,
-    });
-    const before = calls.length;
-    expect(before).toBeLessThanOrEqual(5 + 8);
-    await waitUntil(() => calls.length >= before + 3, { describe: 'it probes', timeoutMs: 10_000 });
-    const probes = calls.slice(before);
-    for (const [index, at] of probes.slice(1).entries())
-      expect(at - (probes[index] as number)).toBeGreaterThanOrEqual(pauseMs - 5);
+    // Those that open it, and those that run at that time.
+    const most = 5 + 8;
+    await waitUntil(() => calls >= most + 3, { describe: 'it probes', timeoutMs: 10_000 });
+    const pauses = (performance.now() - started) / pauseMs;
+    expect(calls).toBeLessThanOrEqual(most + pauses);
     broken = false;
     await waitUntil(async () => (await floor.effects()).length === 200, {
       describe: 'all are done',
