@@ -144,7 +144,7 @@ describe('the lent client', () => {
         topics: fixture.topics,
         signals: fixture.signals,
       },
-      { leaseMs: 3_000, heartbeatMs: 200 },
+      { leaseMs: 20_000, heartbeatMs: 200 },
     );
     for (const n of upTo(30)) await fixture.publish(n, `key-${n}`);
     await fixture.moveAll();
@@ -233,7 +233,7 @@ describe('what a handler has set in its session', () => {
         signals: fixture.signals,
         onAttemptOutcome: ({ error }) => errors.push(String(error)),
       },
-      { leaseMs: 3_000, heartbeatMs: 200 },
+      { leaseMs: 20_000, heartbeatMs: 200 },
     );
     for (const n of upTo(10)) await fixture.publish(n);
     await fixture.moveAll();

@@ -64,7 +64,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
         topics: fixture.topics,
         signals: fixture.signals,
       },
-      { leaseMs: 3_000, heartbeatMs: 200 },
+      { leaseMs: 20_000, heartbeatMs: 200 },
     );
     await consumer.start();
   };

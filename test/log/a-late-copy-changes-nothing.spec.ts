@@ -66,7 +66,7 @@ describe.each(['key', 'partition'] as const)(
             topics: new Topics(database.session),
             signals: new LogSignals(database),
           },
-          { leaseMs: 3_000, heartbeatMs: 200, preparedStatements: false, pollMaxMs: 50 },
+          { leaseMs: 20_000, heartbeatMs: 200, preparedStatements: false, pollMaxMs: 50 },
         );
         const total = 150;
         const dead = upTo(total).filter((n) => n % 31 === 0);

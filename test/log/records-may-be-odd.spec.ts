@@ -81,7 +81,7 @@ test.each(ODD)('%s: its failure stops no later message', async (_, odd) => {
       topics: fixture.topics,
       signals: fixture.signals,
     },
-    { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 50 },
+    { leaseMs: 20_000, heartbeatMs: 200, pollMaxMs: 50 },
   );
   await consumer.start();
   await waitUntil(async () => (await fixture.value('select count(*)::int from effect where n = 2')) === 1, {

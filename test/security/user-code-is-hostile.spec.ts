@@ -112,7 +112,7 @@ const consume = async (
       signals: fixture.signals,
       ...(logger === undefined ? {} : { logger }),
     },
-    { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 50 },
+    { leaseMs: 20_000, heartbeatMs: 200, pollMaxMs: 50 },
   );
   await consumer.start();
 };

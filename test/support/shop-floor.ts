@@ -43,7 +43,7 @@ export class ShopFloor {
         signals: fixture.signals,
         logger,
       },
-      { leaseMs: 3_000, heartbeatMs: 200, ...options },
+      { leaseMs: 20_000, heartbeatMs: 200, ...options },
     );
     this.#open.push({ consumer, handlers });
     await consumer.start();

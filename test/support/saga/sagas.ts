@@ -135,7 +135,7 @@ export class SagaFloor {
     const { database, topics, signals } = this.fixture;
     const consumer = new Consumer(
       { group, subscriptions, bus: database, transactions: this.runner as never, topics, signals },
-      { leaseMs: 3_000, heartbeatMs: 200 },
+      { leaseMs: 20_000, heartbeatMs: 200 },
     );
     await consumer.start();
     this.#consumers.push(consumer);
