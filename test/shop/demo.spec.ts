@@ -3,14 +3,15 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { spawnScript, testServerUrl, waitUntil } from '@waybill/testing';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { type ScriptProcess, spawnScript, testServerUrl, waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import type { DemoResult } from '../../src/demo/report/demo-report.js';
 
 const DEMO = fileURLToPath(new URL('../../dist/demo/main.js', import.meta.url));
 
 let folder: string;
+let running: ScriptProcess | undefined;
 
 beforeAll(async () => {
   if (!existsSync(DEMO)) throw new Error('The shop is not compiled. Run the tests by "npm test".');
@@ -21,14 +22,25 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
+// A demo that a test has left, because its time was over, would be taken for the next test's: they share a server.
+afterEach(async () => {
+  running?.kill('SIGTERM');
+  await running?.exited;
+});
+
 interface DemoExit {
   readonly code: number | null;
   readonly lines: readonly string[];
   readonly output: string;
 }
 
+function startDemo(...args: string[]): ScriptProcess {
+  running = spawnScript(DEMO, { args, env: { DATABASE_URL: testServerUrl() } });
+  return running;
+}
+
 async function demo(...args: string[]): Promise<DemoExit> {
-  const script = spawnScript(DEMO, { args, env: { DATABASE_URL: testServerUrl() } });
+  const script = startDemo(...args);
   const { code } = await script.exited;
   return { code, lines: script.lines, output: script.output };
 }
@@ -85,20 +97,16 @@ describe('the demo', () => {
   test.each([
     ['while its databases are set up', 1],
     ['while its services start', 14],
-  ])(
-    'that is interrupted %s leaves nothing on the server',
-    async (_moment, traces) => {
-      const script = spawnScript(DEMO, { args: ['--kill', 'none'], env: { DATABASE_URL: testServerUrl() } });
-      await waitUntil(async () => (await remains()).length >= traces, {
-        describe: 'the demo has its databases and roles',
-        timeoutMs: 60_000,
-      });
-      script.kill('SIGINT');
-      expect(await script.exited).toEqual({ code: 130, signal: null });
-      expect(await remains()).toEqual([]);
-    },
-    90_000,
-  );
+  ])('that is interrupted %s leaves nothing on the server', async (_moment, traces) => {
+    const script = startDemo('--kill', 'none');
+    await waitUntil(async () => (await remains()).length >= traces, {
+      describe: 'the demo has its databases and roles',
+      timeoutMs: 60_000,
+    });
+    script.kill('SIGINT');
+    expect(await script.exited).toEqual({ code: 130, signal: null });
+    expect(await remains()).toEqual([]);
+  });
 
   test.each([
     ['an unknown option', ['--fast'], '--fast is not an option'],

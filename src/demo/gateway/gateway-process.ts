@@ -80,7 +80,12 @@ export class GatewayProcess {
   async holdNextCharge(limitMs: number): Promise<boolean> {
     const held = new Promise<true>((resolve) => (this.#onHeld = () => resolve(true)));
     this.#tell('hold');
-    return Promise.race([held, delay(limitMs, false)]);
+    const timer = new AbortController();
+    const late = delay(limitMs, false, { signal: timer.signal }).catch(() => false);
+    const isHeld = await Promise.race([held, late]);
+    // Left alone it would keep the demo's process for the rest of the limit.
+    timer.abort();
+    return isHeld;
   }
 
   /** Releases the response that was held back. */
