@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { benchGuards } from './guards/bench-guards.js';
 import { benchOutbox } from './outbox/bench-outbox.js';
+import { benchRelay } from './relay/bench-relay.js';
 import { benchSaga } from './saga/bench-saga.js';
 import { benchSchedule } from './schedule/bench-schedule.js';
 import { benchTopics } from './topics/bench-topics.js';
@@ -11,6 +12,7 @@ export type Report = (line: string) => void;
 
 const BENCHES = {
   outbox: benchOutbox,
+  relay: benchRelay,
   schedule: benchSchedule,
   guards: benchGuards,
   saga: benchSaga,

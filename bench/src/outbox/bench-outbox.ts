@@ -1,6 +1,6 @@
-import { migrate } from '@waybill/schema';
-import { createDatabase, ensurePostgres } from '@waybill/testing';
+import { ensurePostgres } from '@waybill/testing';
 import type { Report } from '../main.js';
+import { inPlace, type Place } from '../place.js';
 import { rounded } from '../statistics.js';
 import { measureDrain } from './drain.js';
 import { measureLatency } from './latency.js';
@@ -19,22 +19,15 @@ export interface OutboxFigures {
   readonly heldSnapshotRatio: number;
 }
 
-/** Runs the four measurements, each on a separate database. */
+/** Runs the four measurements, each on a separate database that is service and bus. */
 export async function benchOutbox(report: Report): Promise<OutboxFigures> {
   const server = await ensurePostgres();
-  const onFreshDatabase = async <T>(measure: (connectionString: string) => Promise<T>): Promise<T> => {
-    const database = await createDatabase(server, 'bench');
-    try {
-      await migrate({ connectionString: database.connectionString });
-      return await measure(database.connectionString);
-    } finally {
-      await database.drop();
-    }
-  };
+  const onFreshDatabase = <T>(measure: (place: Place) => Promise<T>): Promise<T> =>
+    inPlace(server, undefined, measure);
   try {
-    const producerRatio = await onFreshDatabase((url) => measureProducers(url, report));
-    const drain = await onFreshDatabase((url) => measureDrain(url, report));
-    const latency = await onFreshDatabase((url) => measureLatency(url, report));
+    const producerRatio = await onFreshDatabase(({ service }) => measureProducers(service, report));
+    const drain = await onFreshDatabase((place) => measureDrain(place, report));
+    const latency = await onFreshDatabase((place) => measureLatency(place, report));
     return {
       producerRatio: rounded(producerRatio, 3),
       drainPerSecond: Math.round(drain.perSecond),

@@ -1,9 +1,9 @@
 import { Consumer, resolveSubscription } from '@waybill/consumer';
 import { Bell, PgDatabase, PgTransactionRunner, systemClock } from '@waybill/kernel';
-import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox, Relay } from '@waybill/outbox';
 import pg from 'pg';
 import type { Report } from '../main.js';
+import { Connected, type Place } from '../place.js';
 import { quantile } from '../statistics.js';
 
 const PER_SECOND = 500;
@@ -21,13 +21,13 @@ export interface LatencyFigures {
  * Publishes 500 messages per second, each in a separate transaction, at predetermined times, and measures the
  * time from the return of COMMIT to the call of the handler. Relay and consumer run in the same process.
  */
-export async function measureLatency(connectionString: string, report: Report): Promise<LatencyFigures> {
-  const database = new PgDatabase({ connectionString });
-  const handlers = new PgDatabase({ connectionString });
-  const publishers = new pg.Pool({ connectionString, max: PUBLISHERS });
+export async function measureLatency(place: Place, report: Report): Promise<LatencyFigures> {
+  const connected = new Connected(place);
+  const { database, log } = connected;
+  const handlers = new PgDatabase({ connectionString: place.service });
+  const publishers = new pg.Pool({ connectionString: place.service, max: PUBLISHERS });
   // The database is dropped when the measurement is over: a connection that is being closed may receive an error.
   publishers.on('error', () => undefined);
-  const log = new PostgresLogEngine(database);
   const { topics, signals } = log;
   await topics.create('orders.placed', { partitions: 4 });
   const bell = new Bell();
@@ -62,7 +62,8 @@ export async function measureLatency(connectionString: string, report: Report): 
     await consumer.stop();
     await relay.service.stop();
     await signals.stop();
-    await Promise.all([publishers.end(), handlers.close(), database.close()]);
+    await Promise.all([publishers.end(), handlers.close()]);
+    await connected.close();
   }
 }
 
