@@ -1,9 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createProgram } from '@waybill/cli';
-import { findDisagreement, reconcile } from '@waybill/outbox';
+import { silentLogger } from '@waybill/kernel';
+import { findDisagreement, reconcile, type Relay } from '@waybill/outbox';
 import type { TestDatabase } from '@waybill/testing';
 import { upTo } from '../support/fixture.js';
 import { copyOf, drain, OwnService, TestBus } from '../support/own-databases.js';
+import { RoleBus } from '../support/role-bus.js';
 
 let bus: TestBus;
 let service: OwnService;
@@ -72,6 +75,50 @@ describe("a service's database that was restored", () => {
     await drain(service.relay());
     await publishAndMove([11]);
     expect((await bus.read()).numbers).toEqual([0, 1, 2, 3, 4, 10, 11]);
+  });
+
+  test('is reconciled by its relay where it may, which reports what consumers have and the database does not', async () => {
+    await publishAndMove(upTo(3));
+    const backup = await backUpService();
+    await publishAndMove([3, 4]);
+    await restoreService(backup);
+    await service.publish([10]);
+    const warnings: string[] = [];
+    const logger = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
+    const [first, second] = [1, 2].map(() => service.relay({ onDivergence: 'reconcile' }, { logger }));
+    // Both find it at the same time; one repairs it, and the other goes on from there.
+    await Promise.allSettled([drain(first as Relay), drain(second as Relay)]);
+    await drain(first as Relay);
+    await drain(second as Relay);
+    await publishAndMove([11]);
+    const { numbers, ids } = await bus.read();
+    expect(numbers).toEqual([0, 1, 2, 3, 4, 10, 11]);
+    expect(warnings[0]).toMatch(/up to 5, and both know pass 3.*1 messages wait to be moved/);
+    expect(warnings.join()).toContain(ids.slice(3, 5).join(', '));
+  });
+
+  test('stays as it is where the relay may not reconcile, and the error says why', async () => {
+    const roles = await RoleBus.create();
+    try {
+      const url = await roles.database('service', 'service');
+      await roles.grant('shop', url, { roles: ['service'], part: 'service' });
+      const restricted = await OwnService.of(
+        { ...service.created, connectionString: roles.urlOf('shop', url) },
+        bus,
+      );
+      const id = await restricted.value<string>('select id::text from waybill.service');
+      await restricted.relay().runOnce();
+      await bus.log.handOver(
+        { serviceId: id, logEpoch: 1, n: 1, token: randomUUID(), tokenBefore: null },
+        [],
+      );
+      const stopped = restricted.relay({ onDivergence: 'reconcile' }).runOnce();
+      await expect(stopped).rejects.toMatchObject({ code: 'SOURCE_DIVERGED' });
+      await expect(stopped).rejects.toThrow(/does not own Waybill's tables.*waybill relay reconcile/);
+      await restricted.database.close();
+    } finally {
+      await roles.close();
+    }
   });
 
   test('keeps what waited in the outbox at the time of the backup, unless the log has it', async () => {

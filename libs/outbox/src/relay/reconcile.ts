@@ -1,4 +1,11 @@
-import { LogWentBackError, type PgDatabase } from '@waybill/kernel';
+import {
+  LogWentBackError,
+  type Logger,
+  type PgDatabase,
+  silentLogger,
+  SourceDivergedError,
+} from '@waybill/kernel';
+import { isRightMissing } from '@waybill/kernel/internal';
 import { bindService, decodeBatch, type LogEngine, type LoggedPass } from '@waybill/log';
 import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
 import { relayIntents, relayNewest, relayReconcile } from '../statements.generated.js';
@@ -15,6 +22,8 @@ export interface Disagreement {
   readonly onlyInLog: readonly string[];
 }
 
+/** Ids in one line of the log. */
+const REPORTED = 100;
 /** How many passes are compared at a time. */
 const COMPARED = 1_000;
 
@@ -55,6 +64,43 @@ export async function reconcile(database: PgDatabase, found: Disagreement): Prom
     const [row] = await connection.run(relayReconcile, commonN, busN, busToken, onlyInLog);
     return row?.kept ?? 0;
   });
+}
+
+/**
+ * Reconciles without an operator, and says in the log what one would have been shown.
+ * @throws SourceDivergedError when the relay's login does not own the tables
+ */
+export async function reconcileAlone({
+  database,
+  log,
+  logger = silentLogger,
+}: {
+  database: PgDatabase;
+  log: LogEngine;
+  logger?: Logger;
+}): Promise<void> {
+  const found = await findDisagreement(database, log);
+  const { serviceId, commonN, busN, onlyInLog } = found;
+  let kept: number;
+  try {
+    kept = await reconcile(database, found);
+  } catch (error) {
+    if (!isRightMissing(error)) throw error;
+    throw new SourceDivergedError(
+      `The log holds pass ${busN} of service ${serviceId}, and this database does not know it. The relay may not reconcile by ` +
+        `itself, as its option onDivergence asks: its login does not own Waybill's tables`,
+      { cause: error },
+    );
+  }
+  logger.warn(
+    `the database of service ${serviceId} went back: the log has its passes up to ${busN}, and both know pass ${commonN}. ` +
+      `The relay has started over; ${kept} messages wait to be moved`,
+  );
+  for (let from = 0; from < onlyInLog.length; from += REPORTED)
+    logger.warn(
+      `consumers have messages of service ${serviceId} whose transactions its database does not know any more: ` +
+        onlyInLog.slice(from, from + REPORTED).join(', '),
+    );
 }
 
 /** The ids of the messages of a pass, read from the log. */

@@ -8,6 +8,7 @@ import {
   invariant,
   isWaybillError,
   type Logger,
+  oneOf,
   type PassResult,
   type PgConnection,
   type PgDatabase,
@@ -29,6 +30,7 @@ import { type Difference, DifferenceReader, type RejectedRow, type Span } from '
 import type { RelayTrace } from './relay-trace.js';
 import { relayBegin, relayProbe, setAsideRows } from '../statements.generated.js';
 import { HandOver } from './hand-over.js';
+import { reconcileAlone } from './reconcile.js';
 import { type Begun, cursorAfter, intend, type NewPass, newPass, spanOf } from './pass.js';
 
 const SPECS = {
@@ -44,6 +46,12 @@ const SPECS = {
   batchBytes: wholeNumber({ default: 1024 * 1024, min: 1_024, max: 16 * 1024 * 1024 }),
   /** A relay that hangs in a pass loses its session, and so its lock, after this time, in milliseconds. */
   leaseMs: wholeNumber({ default: 10_000, min: 100, max: 600_000 }),
+  /**
+   * What to do when the log holds passes that the service's database does not know, because it was restored or has lost a
+   * tail: `stop`, for an operator (`waybill relay reconcile`), or `reconcile` by itself. For the latter the relay's login must
+   * own Waybill's tables, and no copy of the database may ever run beside it: a copy would take over as well.
+   */
+  onDivergence: oneOf(['stop', 'reconcile'], 'stop'),
 };
 
 /** Options of a {@link Relay}. */
@@ -87,6 +95,7 @@ export class Relay {
   readonly #options;
   readonly #reader: DifferenceReader;
   readonly #handOver: HandOver;
+  readonly #logger: Logger;
   #base: string | undefined;
   #hintedAt = -Infinity;
   /** A ring has come since the last poll: most likely messages are waiting, and no probe is needed. */
@@ -106,6 +115,7 @@ export class Relay {
   ) {
     const { database, log, bell, clock = systemClock } = dependencies;
     const logger = guardLogger(dependencies.logger);
+    this.#logger = logger;
     this.#options = resolveOptions('relay', SPECS, options);
     this.#clock = clock;
     this.#rejections = new Rejections(logger, 'be moved');
@@ -147,7 +157,7 @@ export class Relay {
   /** One pass: moves a difference, or a window of a large one. */
   async runOnce(): Promise<PassResult> {
     // What is not certain to be in the log is found out before anything else: a pass must not wait for the next message.
-    if (!this.#handOver.isSettled && !(await this.#handOver.settle())) return 'idle';
+    if (!this.#handOver.isSettled && !(await this.#settle())) return 'idle';
     if (this.#base !== undefined && !this.#isRung) {
       const [probe] = await this.dependencies.database.session.run(relayProbe, this.#base);
       if (probe?.waiting !== true) {
@@ -174,6 +184,17 @@ export class Relay {
         throw error;
       }
     });
+  }
+
+  async #settle(): Promise<boolean> {
+    try {
+      return await this.#handOver.settle();
+    } catch (error) {
+      const isDiverged = isWaybillError(error) && error.code === 'SOURCE_DIVERGED';
+      if (!isDiverged || this.#options.onDivergence !== 'reconcile') throw error;
+      await reconcileAlone({ ...this.dependencies, logger: this.#logger });
+      return await this.#handOver.settle();
+    }
   }
 
   /** Waits until all that this relay has sent to the log is answered, or has failed. */
