@@ -52,13 +52,16 @@ const storedPositions = (): Promise<number> =>
 /** What a consumer is made of, where a test differs from the ordinary. */
 interface Parts {
   readonly of?: OwnService;
+  /** How it reaches the service's database. */
+  readonly database?: PgDatabase;
   /** The database that handlers write to. */
   readonly handlers?: PgDatabase;
   readonly busDatabase?: PgDatabase;
   readonly handler?: Handler;
 }
 
-function consumerWith({ of = service, handlers = of.database, busDatabase, handler }: Parts = {}): Consumer {
+function consumerWith(parts: Parts = {}): Consumer {
+  const { of = service, database = of.database, handlers = database, busDatabase, handler } = parts;
   const write: Handler = async ({ transaction, payload }) => {
     const { n } = payload as { n: number };
     await (transaction as pg.PoolClient).query('insert into effect (n) values ($1)', [n]);
@@ -69,9 +72,9 @@ function consumerWith({ of = service, handlers = of.database, busDatabase, handl
       subscriptions: [
         resolveSubscription('orders', handler ?? write, { concurrency: 'partition', transactionBatch: 1 }),
       ],
-      database: of.database,
+      database,
       transactions: new PgTransactionRunner(handlers) as TransactionRunner,
-      log: busDatabase === undefined ? of.log : new PostgresLogEngine(busDatabase, { service: of.database }),
+      log: busDatabase === undefined ? of.log : new PostgresLogEngine(busDatabase, { service: database }),
     },
     { leaseMs: 1_500, heartbeatMs: 200, pollMaxMs: 100 },
   );
@@ -209,3 +212,43 @@ test('a member that does not reach the bus finishes what runs after its lease, a
   expect(begun).toEqual([0]);
   expect(await effects()).toEqual(upTo(10));
 });
+
+test.each(['goes silent', 'is gone'] as const)(
+  "a member whose way to the service's database %s leaves its partitions to others, and gets some back when it is there again",
+  async (how) => {
+    const proxy = await TcpProxy.start(service.created.connectionString);
+    const database = new PgDatabase({
+      connectionString: proxy.url,
+      queryTimeoutMs: 1_000,
+      connectTimeoutMs: 1_000,
+    });
+    ends.push(async () => {
+      await database.close();
+      await proxy.close();
+    });
+    const cutOff = consumerWith({ database, busDatabase: bus.database });
+    await publish(upTo(10));
+    await cutOff.start();
+    await waitUntil(async () => (await effects()).length === 10, { describe: 'it works' });
+    if (how === 'goes silent') proxy.silence();
+    else proxy.cutAfter(() => 0);
+    // It holds both partitions, and has nothing to do: only its questions tell.
+    const other = consumerWith();
+    await other.start();
+    await publish([10, 11, 12, 13]);
+    await waitUntil(async () => (await effects()).length === 14, {
+      describe: 'the other member handles all',
+    });
+    expect(cutOff.status.partitions).toBe(0);
+    const members = 'select count(*)::int as n from waybill_bus.group_member';
+    expect((await bus.database.pool.query<{ n: number }>(members)).rows).toEqual([{ n: 2 }]);
+    proxy.heal();
+    proxy.letPass();
+    await waitUntil(() => cutOff.status.partitions === 1 && other.status.partitions === 1, {
+      describe: 'they share the partitions',
+    });
+    await publish(upTo(20).slice(14));
+    await waitUntil(async () => (await effects()).length === 20, { describe: 'both work' });
+    expect(await effects()).toEqual(upTo(20));
+  },
+);

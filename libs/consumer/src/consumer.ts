@@ -35,6 +35,7 @@ import type { Subscription } from './handler/subscription.js';
 import { TopicPatterns } from './handler/topic-pattern.js';
 import { TopicWatch } from './handler/topic-watch.js';
 import { ProgressOwners } from './progress/progress-owners.js';
+import { ServiceWatch } from './progress/service-watch.js';
 import { ensureOwnGroup } from './statements.generated.js';
 
 /** A consumer that has not been able to read for this many leases gives up its partitions. */
@@ -61,6 +62,8 @@ export class Consumer {
   /** Grows when topics that match a pattern are created. */
   readonly #byTopic: Map<string, Subscription>;
   readonly #watch: TopicWatch;
+  /** Undefined where the log is in the service's database: a member that reaches one reaches the other. */
+  readonly #serviceWatch: ServiceWatch | undefined;
   readonly #counters = new ConsumerCounters();
   readonly #retryBudget: RetryBudgetOptions | undefined;
   #opener: LaneOpener | undefined;
@@ -121,11 +124,14 @@ export class Consumer {
       idleMaxMs: TICK_MS,
     });
     const { leaseMs, heartbeatMs } = this.#options;
-    this.#membership = dependencies.log.join({
+    const { group, database, log } = dependencies;
+    if (log.handOverWithin(database) === undefined)
+      this.#serviceWatch = new ServiceWatch({ ...service, group, database, leaseMs });
+    this.#membership = log.join({
       ...service,
-      group: dependencies.group,
+      group,
       serviceId: () => this.#serviceId,
-      topics: () => (this.#isBlind ? [] : [...this.#byTopic.keys()]),
+      topics: () => (this.#isBlind || this.#isCutOff ? [] : [...this.#byTopic.keys()]),
       leaseMs,
       heartbeatMs,
       listener: {
@@ -134,8 +140,6 @@ export class Consumer {
         onLost: (grant) => this.#onLost(grant),
       },
     });
-    const { group, database } = dependencies;
-    const { log } = dependencies;
     const membership = this.#membership;
     const owners = new ProgressOwners({ database, membership, groupId: () => this.#groupId });
     this.#partitions = new OwnedPartitions({ ...service, group, log, membership, owners });
@@ -173,6 +177,7 @@ export class Consumer {
     this.#unsubscribe = log.signals.subscribe('appended', this.#fetcher.bell);
     this.#fetcher.start();
     this.#ticker.start();
+    this.#serviceWatch?.start();
   }
 
   /** What a handler writes and the group's progress must be in one transaction. */
@@ -232,6 +237,7 @@ export class Consumer {
     await this.#redrives?.stop();
     await this.#membership.stop();
     await this.#ticker.stop();
+    await this.#serviceWatch?.stop();
     await this.#reportPositions().catch((error: unknown) =>
       this.#logger.debug(`the last positions were not reported: ${describeError(error)}`),
     );
@@ -275,6 +281,11 @@ export class Consumer {
    */
   get #isBlind(): boolean {
     return this.#fetcher.running && (this.#fetcher.lastPassAgeMs ?? 0) > BLIND_LEASES * this.#options.leaseMs;
+  }
+
+  /** Whether the log is reached, and the service's database has not been for a lease: others may do better. */
+  get #isCutOff(): boolean {
+    return this.#serviceWatch?.isCutOff ?? false;
   }
 
   /** One pass: opens lanes that are due, fetches for those with room, and starts what may run. */
