@@ -143,7 +143,7 @@ describe('the lent client', () => {
         transactions: new PgTransactionRunner(wide) as TransactionRunner,
         log: fixture.engine,
       },
-      { leaseMs: 3_000, heartbeatMs: 200 },
+      { leaseMs: 20_000, heartbeatMs: 200 },
     );
     for (const n of upTo(30)) await fixture.publish(n, `key-${n}`);
     await fixture.moveAll();
@@ -231,7 +231,7 @@ describe('what a handler has set in its session', () => {
         log: fixture.engine,
         onAttemptOutcome: ({ error }) => errors.push(String(error)),
       },
-      { leaseMs: 3_000, heartbeatMs: 200 },
+      { leaseMs: 20_000, heartbeatMs: 200 },
     );
     for (const n of upTo(10)) await fixture.publish(n);
     await fixture.moveAll();

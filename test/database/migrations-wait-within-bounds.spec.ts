@@ -83,7 +83,7 @@ describe('a migrator', () => {
     });
 
     test('continues when the session ends', async () => {
-      const migrated = migrate({ ...database, ddlLockTimeoutMs: 50, ddlAttempts: 100 });
+      const migrated = migrate({ ...database, ddlLockTimeoutMs: 200, ddlAttempts: 100 });
       await waitUntil(() => waits('migration'), { describe: 'it waits' });
       await waitUntil(async () => !(await waits('migration')), { describe: 'it gives way' });
       await other.query('rollback');

@@ -30,7 +30,7 @@ describe('a whole service, when every connection goes silent', () => {
     waybill = new Waybill('default', {
       database: { connectionString: proxy.url, queryTimeoutMs: 1_500 },
       group: 'shop',
-      consumer: { leaseMs: 3_000, heartbeatMs: 500, drainMs: 1_000 },
+      consumer: { leaseMs: 20_000, heartbeatMs: 500, drainMs: 1_000 },
       handlers: { maxProcessingMs: 3_000 },
     });
     await waybill.consume({
@@ -68,9 +68,10 @@ describe('a whole service, when every connection goes silent', () => {
     await fixture.publish(99);
     const health = new WaybillHealthIndicator(waybill);
     expect((await health.isHealthy())['waybill']).toMatchObject({ status: 'down' });
-    const started = performance.now();
-    await waybill.stop();
-    expect(performance.now() - started).toBeLessThan(1_000 + 9_000);
+    let isStopped = false;
+    const stopping = waybill.stop().then(() => (isStopped = true));
+    await waitUntil(() => isStopped, { describe: 'it stops', timeoutMs: 1_000 + 9_000 });
+    await stopping;
     expect(await effects()).toEqual(upTo(20));
   });
 });
@@ -110,7 +111,7 @@ test('a transaction whose statement gets no response ends, and the pool is whole
     proxy.heal();
     const runner = new PgTransactionRunner(database);
     await runner.run({
-      timeoutMs: 5_000,
+      timeoutMs: 60_000,
       work: ({ handle }) => handle.query('insert into effect (n) values (1)'),
     });
     expect(await effects()).toEqual([1]);

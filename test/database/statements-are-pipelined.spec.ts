@@ -25,7 +25,7 @@ beforeEach(async () => {
 });
 afterEach(() => fixture.close());
 
-const run = <T>(work: (open: Open) => Promise<T>): Promise<T> => runner.run({ work, timeoutMs: 5_000 });
+const run = <T>(work: (open: Open) => Promise<T>): Promise<T> => runner.run({ work, timeoutMs: 60_000 });
 const noted = async (): Promise<string[]> => {
   const { rows } = await fixture.database.pool.query<{ what: string }>('select what from noted order by n');
   return rows.map(({ what }) => what);

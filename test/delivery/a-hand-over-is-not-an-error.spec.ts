@@ -30,7 +30,7 @@ async function join(): Promise<INestMicroservice> {
         database: { connectionString: fixture.url },
         group: 'shop',
         logger,
-        consumer: { leaseMs: 3_000, heartbeatMs: 100 },
+        consumer: { leaseMs: 20_000, heartbeatMs: 100 },
       }),
     ],
     controllers: [Orders],

@@ -216,7 +216,7 @@ describe('a failure before, in, or after a handler', () => {
           database: { connectionString: fixture.url },
           group: 'shop',
           handlers: { retry },
-          consumer: { leaseMs: 3_000, heartbeatMs: 500 },
+          consumer: { leaseMs: 20_000, heartbeatMs: 500 },
         }),
       ],
       controllers: [Handlers, OtherHandlers, SecondHandlers, Unreadable],

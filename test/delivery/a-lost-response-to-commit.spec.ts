@@ -63,7 +63,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
         transactions: transactions as TransactionRunner,
         log: fixture.engine,
       },
-      { leaseMs: 3_000, heartbeatMs: 200 },
+      { leaseMs: 20_000, heartbeatMs: 200 },
     );
     await consumer.start();
   };

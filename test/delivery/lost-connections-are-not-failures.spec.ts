@@ -11,7 +11,7 @@ import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture, upTo } from '../support/fixture.js';
 
-const FAST = { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 100 };
+const FAST = { leaseMs: 20_000, heartbeatMs: 200, pollMaxMs: 100 };
 
 describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
   let fixture: Fixture;

@@ -113,11 +113,11 @@ test('a request is handled once, in a transaction, and every process gets its ow
 test('a rejection, a dead letter and a time-out are three different errors', async () => {
   const app = await start('askers', [], { client: { timeoutMs: 300 } });
   await expect(ask(app, [1])).rejects.toMatchObject({ code: 'REQUEST_TIMED_OUT', topic: 'sum' });
-  await expect(lastValueFrom(app.get(WaybillClient).send('unknown', 1))).rejects.toMatchObject({
-    code: 'TOPIC_UNKNOWN',
-  });
   await start('sums', [Sums]);
   const patient = await start('patient', []);
+  await expect(lastValueFrom(patient.get(WaybillClient).send('unknown', 1))).rejects.toMatchObject({
+    code: 'TOPIC_UNKNOWN',
+  });
   await expect(ask(patient, [])).rejects.toMatchObject({
     code: 'REQUEST_FAILED',
     status: 'rejected',

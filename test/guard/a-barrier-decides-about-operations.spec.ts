@@ -57,7 +57,7 @@ describe.each(['pg', 'prisma'] as const)('a participant on %s', (kind) => {
     const inTransaction = (work: 'reject' | 'pardon', gid: string): Promise<void> =>
       bank.runner.run({
         work: ({ session }) => barrier[work](session, { gid, branch: '01', op: 'action' }),
-        timeoutMs: 5_000,
+        timeoutMs: 60_000,
       });
     const rejected = newId();
     await inTransaction('reject', rejected);
@@ -87,11 +87,11 @@ describe.each(['pg', 'prisma'] as const)('a participant on %s', (kind) => {
           await barrier.call(session, name, async () => undefined);
           await barrier.ongoing(session, name, 'ongoing');
         },
-        timeoutMs: 5_000,
+        timeoutMs: 60_000,
       });
       const answer = bank.runner.run({
         work: ({ session }) => barrier.end(session, name, 'done'),
-        timeoutMs: 5_000,
+        timeoutMs: 60_000,
       });
       const orders = [answer, bank.do(name.gid, 'compensate')] as const;
       const [stood, { outcome }] = await Promise.all(orders);
@@ -112,7 +112,7 @@ describe.each(['pg', 'prisma'] as const)('a participant on %s', (kind) => {
     const barrier = new Barrier();
     const name = { gid: newId(), branch: '01', op: 'action' } as const;
     const answer = () =>
-      bank.runner.run({ work: ({ session }) => barrier.end(session, name, 'done'), timeoutMs: 5_000 });
+      bank.runner.run({ work: ({ session }) => barrier.end(session, name, 'done'), timeoutMs: 60_000 });
     const isWaiting = () =>
       waitUntil(
         async () =>
@@ -132,7 +132,7 @@ describe.each(['pg', 'prisma'] as const)('a participant on %s', (kind) => {
         early.catch(() => undefined);
         await isWaiting();
       },
-      timeoutMs: 5_000,
+      timeoutMs: 60_000,
     });
     expect(await early).toBe('ongoing');
     expect(await answer()).toBe('done');
@@ -157,7 +157,7 @@ describe.each(['pg', 'prisma'] as const)('a participant on %s', (kind) => {
     const swallowed = bank.runner.run({
       work: ({ handle }) =>
         bank.barrier.call(handle, { gid, branch: '01', op: 'action' }, failing).catch(() => undefined),
-      timeoutMs: 5_000,
+      timeoutMs: 60_000,
     });
     await swallowed.catch(() => undefined);
     expect(await bank.do(gid, 'action')).toMatchObject({ outcome: 'done' });
@@ -210,7 +210,7 @@ describe.each(['pg', 'prisma'] as const)('a participant on %s', (kind) => {
           await barrier.call(session, { gid, branch, op }, async () => undefined);
           expect(await timeoutOf(session)).toEqual(before);
         },
-        timeoutMs: 5_000,
+        timeoutMs: 60_000,
       });
     const refusal = { code: 'TRANSACTION_CONFLICT', retryable: true };
     await expect(run('action')).rejects.toMatchObject(refusal);
@@ -280,7 +280,7 @@ describe('a barrier', () => {
       bank.runner.run({
         work: ({ session }) =>
           new Barrier().call(session, { gid, branch, op: op as 'action' }, async () => undefined),
-        timeoutMs: 5_000,
+        timeoutMs: 60_000,
       });
     const refused = { code: 'BARRIER_NAME_INVALID', retryable: false };
     const now = Date.now();
@@ -302,7 +302,7 @@ describe('a barrier', () => {
     const old = { gid: idOf(now - 2 * DAY_MS), branch: '01', op: 'action' } as const;
     const late = bank.runner.run({
       work: ({ session }) => short.call(session, old, async () => undefined),
-      timeoutMs: 5_000,
+      timeoutMs: 60_000,
     });
     await expect(late).rejects.toMatchObject(refused);
   });

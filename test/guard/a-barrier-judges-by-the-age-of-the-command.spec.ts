@@ -20,7 +20,7 @@ describe('the barrier of a long saga', () => {
   const call = (name: Omit<BarrierCall, 'branch'>): Promise<BarrierOutcome<string>> =>
     bank.runner.run({
       work: ({ session }) => barrier.call(session, { branch: '01', ...name }, async () => name.op),
-      timeoutMs: 5_000,
+      timeoutMs: 60_000,
     });
   /** The id of a saga that began the given number of days ago, and the offset of something that old. */
   const ago = (days: number): string => idOf(Date.now() - days * DAY_MS);
@@ -71,7 +71,7 @@ describe('the barrier of a long saga', () => {
     const gid = ago(400);
     const name = { gid, branch: '01', op: 'action', begunMs: after(400, 2) } as const;
     const inTransaction = <T>(work: (session: never) => Promise<T>): Promise<T> =>
-      bank.runner.run({ work: ({ session }) => work(session as never), timeoutMs: 5_000 });
+      bank.runner.run({ work: ({ session }) => work(session as never), timeoutMs: 60_000 });
     await inTransaction((session) => barrier.reject(session, name));
     expect(await call(name)).toEqual({ outcome: 'refused' });
     await inTransaction((session) => barrier.pardon(session, name));

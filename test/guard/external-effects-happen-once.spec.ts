@@ -9,6 +9,7 @@ import {
 import { EffectRefusedError, PgSession, type SqlSession, systemClock } from '@waybill/kernel';
 import { type PgQueryable } from '@waybill/kernel/internal';
 import { waitUntil } from '@waybill/testing';
+import { endEffectLease } from '../support/effects.js';
 import { Fixture } from '../support/fixture.js';
 import { Gateway } from '../support/gateway.js';
 
@@ -54,8 +55,9 @@ async function query(call: EffectCall): Promise<EffectQueryResult<Receipt>> {
 
 const effectsOf = (options: ExternalEffectsOptions = {}) =>
   new ExternalEffects(fixture.database.session, options);
-/** For what must stay open: an attempt that is given up, and a lease that ends. */
-const SHORT = { leaseMs: 600, timeoutMs: 300 };
+/** What is in progress is so however slow this machine is: `endLease` ends the lease, and no time that passes. */
+const LONG = { leaseMs: 600_000, timeoutMs: 300_000 };
+const endLease = () => endEffectLease(fixture, key);
 const charge = (options: ExternalEffectsOptions = {}) => effectsOf(options).run({ key, attempt, query });
 const undo = (options: ExternalEffectsOptions = {}) => effectsOf(options).undo({ key, query, undo: attempt });
 const codeOf = (work: Promise<unknown>) =>
@@ -106,29 +108,30 @@ describe('an external effect', () => {
   });
 
   test('whose response was lost is queried, and not attempted again', async () => {
-    gateway.mood.mute = true;
-    expect(await codeOf(charge({ leaseMs: 2_000, timeoutMs: 200 }))).toBe('EFFECT_UNKNOWN');
+    gateway.mood.cuts = true;
+    expect(await codeOf(charge(LONG))).toBe('EFFECT_UNKNOWN');
     expect(await codeOf(charge())).toBe('EFFECT_IN_PROGRESS');
-    gateway.mood.mute = false;
+    gateway.mood.cuts = false;
+    await endLease();
     expect(await chargeToTheEnd()).toMatchObject({ receipt: expect.any(Number) });
     expect([gateway.done(key), gateway.calls(key)]).toEqual([1, 1]);
   });
 
   test('that has not happened is attempted again', async () => {
     gateway.mood.broken = true;
-    expect(await codeOf(charge(SHORT))).toBe('EFFECT_UNKNOWN');
+    expect(await codeOf(charge(LONG))).toBe('EFFECT_UNKNOWN');
     gateway.mood.broken = false;
+    await endLease();
     expect(await chargeToTheEnd()).toMatchObject({ receipt: expect.any(Number) });
     expect([gateway.done(key), gateway.calls(key)]).toEqual([1, 2]);
   });
 
   test('that cannot be queried stays unknown, and is not attempted', async () => {
     gateway.mood.broken = true;
-    await codeOf(charge(SHORT));
+    await codeOf(charge(LONG));
     gateway.mood.deaf = true;
-    await waitUntil(async () => (await codeOf(charge())) === 'EFFECT_UNKNOWN', {
-      describe: () => 'the lease is over, and the query gives no outcome',
-    });
+    await endLease();
+    expect(await codeOf(charge())).toBe('EFFECT_UNKNOWN');
     // The next caller may query at once.
     expect(await codeOf(charge())).toBe('EFFECT_UNKNOWN');
     expect(gateway.calls(key)).toBe(1);
@@ -198,10 +201,10 @@ describe('undoing', () => {
     let letGo: () => void = () => undefined;
     const gate = new Promise<void>((resolve) => (letGo = resolve));
     gateway.mood.before = () => gate;
-    const charging = charge({ leaseMs: 5_000, timeoutMs: 4_000 });
+    const charging = charge(LONG);
     await waitUntil(() => gateway.calls(key) === 1, { describe: () => 'the call is running' });
-    expect(await codeOf(undo({ leaseMs: 5_000, undoWaitMs: 0 }))).toBe('EFFECT_IN_PROGRESS');
-    const undoing = undo({ leaseMs: 5_000 });
+    expect(await codeOf(undo({ ...LONG, undoWaitMs: 0 }))).toBe('EFFECT_IN_PROGRESS');
+    const undoing = undo(LONG);
     letGo();
     expect(await undoing).toMatchObject({ state: 'undone' });
     expect(await charging).toMatchObject({ receipt: expect.any(Number) });
@@ -209,15 +212,17 @@ describe('undoing', () => {
   });
 
   test('queries what was left open: done is undone, not done is given up', async () => {
-    gateway.mood.mute = true;
-    await codeOf(charge(SHORT));
-    gateway.mood.mute = false;
+    gateway.mood.cuts = true;
+    await codeOf(charge(LONG));
+    gateway.mood.cuts = false;
+    await endLease();
     expect(await undo()).toMatchObject({ state: 'undone' });
     keys += 1;
     key = `charge-${keys}`;
     gateway.mood.broken = true;
-    await codeOf(charge(SHORT));
+    await codeOf(charge(LONG));
     gateway.mood.broken = false;
+    await endLease();
     expect(await undo()).toEqual({ state: 'nothing' });
     expect(await codeOf(charge())).toBe('EFFECT_UNDONE');
     expect(gateway.done(key)).toBe(0);
@@ -228,7 +233,7 @@ describe('undoing', () => {
     const gate = new Promise<void>((resolve) => (letGo = resolve));
     gateway.mood.before = () => gate;
     // It ignores its signal, and its process is paused beyond its lease.
-    const late = effectsOf(SHORT).run({
+    const late = effectsOf({ leaseMs: 600, timeoutMs: 300 }).run({
       key,
       query,
       attempt: async () => attempt({ idempotencyKey: key, signal: new AbortController().signal }),
@@ -266,7 +271,7 @@ describe('external effects', () => {
     await charge();
     const open = `${key}-open`;
     gateway.mood.broken = true;
-    await codeOf(effectsOf(SHORT).run({ key: open, attempt, query }));
+    await codeOf(effectsOf(LONG).run({ key: open, attempt, query }));
     const age = async (days: number): Promise<void> => {
       for (const [table, column] of [
         ['external_effect', 'attempted_at'],

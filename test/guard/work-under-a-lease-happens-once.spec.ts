@@ -126,9 +126,9 @@ function suite(kind: LeaseKind, redis: () => RedisServer): void {
   test('long work keeps its lease', async () => {
     const name = newName();
     const { begun, letGo, work } = held();
-    const running = guard({ leaseMs: 300 }).once(name, work);
+    const running = guard({ leaseMs: 2_000 }).once(name, work);
     const lease = await begun;
-    await expect(guard({ waitMs: 1_000 }).once(name, never)).rejects.toMatchObject({
+    await expect(guard({ waitMs: 6_000 }).once(name, never)).rejects.toMatchObject({
       code: 'EFFECT_IN_PROGRESS',
     });
     expect(lease.signal.aborted).toBe(false);

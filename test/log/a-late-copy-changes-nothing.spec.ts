@@ -68,7 +68,7 @@ describe.each(['key', 'partition'] as const)(
             transactions: new PgTransactionRunner(database, false) as TransactionRunner,
             log: new PostgresLogEngine(database),
           },
-          { leaseMs: 3_000, heartbeatMs: 200, preparedStatements: false, pollMaxMs: 50 },
+          { leaseMs: 20_000, heartbeatMs: 200, preparedStatements: false, pollMaxMs: 50 },
         );
         const total = 150;
         const dead = upTo(total).filter((n) => n % 31 === 0);

@@ -80,7 +80,7 @@ test.each(ODD)('%s: its failure stops no later message', async (_, odd) => {
       transactions: new PgTransactionRunner(fixture.database) as TransactionRunner,
       log: fixture.engine,
     },
-    { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 50 },
+    { leaseMs: 20_000, heartbeatMs: 200, pollMaxMs: 50 },
   );
   await consumer.start();
   await waitUntil(async () => (await fixture.value('select count(*)::int from effect where n = 2')) === 1, {

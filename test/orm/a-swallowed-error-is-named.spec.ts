@@ -40,7 +40,7 @@ describe.each(ORMS)('a statement has failed in a transaction by $name', ({ conne
   test('a handler has swallowed that: its attempt fails with the error of the statement', async () => {
     const runner = orm.transactions?.('waybill', true) as TransactionRunner<TransactionHandle> | undefined;
     if (runner === undefined) return;
-    const failing = runner.run({ timeoutMs: 5_000, work: ({ handle }) => swallow(handle) });
+    const failing = runner.run({ timeoutMs: 60_000, work: ({ handle }) => swallow(handle) });
     expectNamed(await failing.catch((error: unknown) => error));
   });
 

@@ -94,16 +94,16 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
 
   test('keep the writes of the work and of the last statements, or neither', async () => {
     const last = (n: number) => () => [{ statement: insertRow as never, params: [n] }];
-    await runner.run({ timeoutMs: 5_000, work: ({ handle }) => orm.insert(handle, 11), last: last(12) });
+    await runner.run({ timeoutMs: 60_000, work: ({ handle }) => orm.insert(handle, 11), last: last(12) });
     expect(await rows()).toEqual(expect.arrayContaining([11, 12]));
     const clashing = runner.run({
-      timeoutMs: 5_000,
+      timeoutMs: 60_000,
       work: ({ handle }) => orm.insert(handle, 13),
       last: last(12),
     });
     await expect(clashing).rejects.toThrow(/duplicate key|Unique/);
     const failing = runner.run({
-      timeoutMs: 5_000,
+      timeoutMs: 60_000,
       work: async ({ handle }) => {
         await orm.insert(handle, 14);
         throw new Error('failed on purpose');
@@ -116,7 +116,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
 
   test('write everything of the work before the last statements', async () => {
     await runner.run({
-      timeoutMs: 5_000,
+      timeoutMs: 60_000,
       work: ({ handle }) => orm.insert(handle, 16),
       last: () => [{ statement: deleteRow as never, params: [16] }],
     });
@@ -151,7 +151,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
     });
     expect(late.error).toBeDefined();
     expect((await rows()).filter((n) => n > 20)).toEqual([24]);
-    await runner.run({ timeoutMs: 5_000, work: ({ handle }) => orm.insert(handle, 25) });
+    await runner.run({ timeoutMs: 60_000, work: ({ handle }) => orm.insert(handle, 25) });
     expect(await rows()).toContain(25);
   });
 
@@ -169,14 +169,14 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
     expect(performance.now() - started).toBeLessThan(30_000);
     await holder.query('rollback');
     holder.release();
-    await runner.run({ timeoutMs: 5_000, work: ({ handle }) => orm.insert(handle, 31) });
+    await runner.run({ timeoutMs: 60_000, work: ({ handle }) => orm.insert(handle, 31) });
     expect((await rows()).filter((n) => n >= 30)).toEqual([31]);
   });
 
   test('in which a statement has failed never count as committed', async () => {
     const before = await rows();
     const swallowing = runner.run({
-      timeoutMs: 5_000,
+      timeoutMs: 60_000,
       work: async ({ handle }) => {
         await orm.insert(handle, 41);
         await orm.execute(handle, 'select 1 / 0').catch(() => undefined);
@@ -190,7 +190,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
     test('fail when their work has ended them in SQL, so that nothing is written outside', async () => {
       const before = await rows();
       const ending = runner.run({
-        timeoutMs: 5_000,
+        timeoutMs: 60_000,
         work: async ({ handle }) => {
           await orm.execute(handle, 'rollback');
         },
@@ -220,7 +220,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
 
   test('lose only the failed one of several messages', async () => {
     await runner.run({
-      timeoutMs: 5_000,
+      timeoutMs: 60_000,
       work: async ({ session, handle }) => {
         await session.run(savepoint);
         await orm.insert(handle, 61);
@@ -253,7 +253,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
     for (let turns = 0; turns < 12; turns += 1) {
       let late: Promise<unknown> = Promise.resolve();
       const failing = runner.run({
-        timeoutMs: 5_000,
+        timeoutMs: 60_000,
         work: async ({ handle }) => {
           await orm.insert(handle, 91);
           const send = orm.prepareInsert(handle, 92);
@@ -269,7 +269,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
       await expect(failing).rejects.toThrow('on purpose');
       await late;
     }
-    await runner.run({ timeoutMs: 5_000, work: ({ handle }) => orm.insert(handle, 93) });
+    await runner.run({ timeoutMs: 60_000, work: ({ handle }) => orm.insert(handle, 93) });
     expect((await rows()).filter((n) => n > 90)).toEqual([93]);
   });
 
@@ -286,7 +286,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
     try {
       for (const set of [`set local role ${role}`, `set role ${role}`, 'set search_path to pg_catalog']) {
         await one.run({
-          timeoutMs: 5_000,
+          timeoutMs: 60_000,
           work: ({ handle }) => single.execute(handle, set),
           last: () => [
             {
@@ -295,7 +295,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
             },
           ],
         });
-        const settings = await one.run({ timeoutMs: 5_000, work: ({ session }) => session.run(read) });
+        const settings = await one.run({ timeoutMs: 60_000, work: ({ session }) => session.run(read) });
         expect(settings).toEqual([{ role: 'none', path: '"$user", public' }]);
       }
     } finally {
@@ -306,7 +306,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
 
   test('are unusable when their work has ended', async () => {
     const kept: { tx?: TransactionHandle } = {};
-    await runner.run({ timeoutMs: 5_000, work: async ({ handle }) => void (kept.tx = handle) });
+    await runner.run({ timeoutMs: 60_000, work: async ({ handle }) => void (kept.tx = handle) });
     const tx = kept.tx as TransactionHandle;
     await expect(fixture.outbox.publish(tx, message(81))).rejects.toMatchObject({
       code: 'TRANSACTION_REQUIRED',

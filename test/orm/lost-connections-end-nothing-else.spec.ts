@@ -28,7 +28,7 @@ describe.each(REACHED.map((kind) => [kind.name, kind] as const))('%s', (_, kind)
     orm = await kind.connect(proxy.url, 1);
     runner = orm.transactions?.('waybill', true) as TransactionRunner<TransactionHandle>;
     // On an idle connection an error of pg's client has no query to fail.
-    await runner.run({ timeoutMs: 5_000, work: ({ handle }) => orm.insert(handle, 1) });
+    await runner.run({ timeoutMs: 60_000, work: ({ handle }) => orm.insert(handle, 1) });
   });
   afterEach(async () => {
     await Promise.race([orm.close(), sleep(2_000)]);
@@ -37,7 +37,7 @@ describe.each(REACHED.map((kind) => [kind.name, kind] as const))('%s', (_, kind)
 
   test('a connection that is lost while its handler works ends the transaction, not the process', async () => {
     const run = runner.run({
-      timeoutMs: 5_000,
+      timeoutMs: 60_000,
       work: async ({ handle }) => {
         await orm.insert(handle, 2);
         proxy.cut();
@@ -45,7 +45,7 @@ describe.each(REACHED.map((kind) => [kind.name, kind] as const))('%s', (_, kind)
       },
     });
     await expect(run).rejects.toThrow();
-    await runner.run({ timeoutMs: 5_000, work: ({ handle }) => orm.insert(handle, 3) });
+    await runner.run({ timeoutMs: 60_000, work: ({ handle }) => orm.insert(handle, 3) });
   });
 
   test('a connection that is lost at BEGIN does not affect the next transaction', async () => {
@@ -54,14 +54,14 @@ describe.each(REACHED.map((kind) => [kind.name, kind] as const))('%s', (_, kind)
     for (const text of begin) {
       if (failed) break;
       proxy.cutWhenSent(text, 1);
-      const run = runner.run({ timeoutMs: 5_000, work: ({ handle }) => orm.insert(handle, 7) });
+      const run = runner.run({ timeoutMs: 60_000, work: ({ handle }) => orm.insert(handle, 7) });
       failed = await run.then(
         () => false,
         () => true,
       );
     }
     expect(failed).toBe(true);
-    await runner.run({ timeoutMs: 5_000, work: ({ handle }) => orm.insert(handle, 8) });
+    await runner.run({ timeoutMs: 60_000, work: ({ handle }) => orm.insert(handle, 8) });
   });
 
   test('a connection that goes silent under a handler does not affect the next transaction', async () => {
@@ -75,6 +75,6 @@ describe.each(REACHED.map((kind) => [kind.name, kind] as const))('%s', (_, kind)
     });
     await expect(run).rejects.toThrow();
     proxy.heal();
-    await runner.run({ timeoutMs: 5_000, work: ({ handle }) => orm.insert(handle, 6) });
+    await runner.run({ timeoutMs: 60_000, work: ({ handle }) => orm.insert(handle, 6) });
   });
 });

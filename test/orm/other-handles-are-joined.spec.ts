@@ -128,7 +128,7 @@ describe('a message is published', () => {
     await expect(ambient.publish({ topic: 'orders', payload: { n: 43 } })).rejects.toEqual(refused);
     const runner = mikroOrmTransactions(orm)('waybill', true);
     await runner.run({
-      timeoutMs: 5_000,
+      timeoutMs: 60_000,
       work: async ({ handle }) => {
         expect(orm.em.getTransactionContext()).toBe((handle as typeof em).getTransactionContext());
         await ambient.publish({ topic: 'orders', payload: { n: 44 } });

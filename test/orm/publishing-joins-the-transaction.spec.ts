@@ -223,7 +223,7 @@ describe.each(ORMS)('publishing in a transaction of $name', ({ connect, tellsEnd
       await waitUntil(async () => (await fixture.log()).some(({ payload }) => payload.n === 60), {
         describe: () => 'the message is in the log',
       });
-      expect(performance.now() - started).toBeLessThan(10_000);
+      expect(performance.now() - started).toBeLessThan(45_000);
     } finally {
       await relay.service.stop();
     }

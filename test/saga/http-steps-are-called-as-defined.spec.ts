@@ -31,7 +31,7 @@ afterEach(async () => {
 /** A saga of one call, and of another after its pivot if asked for. */
 const charging = (
   options: Partial<HttpCommandOptions<Order>> = {},
-  { behindPivot = false, timeoutMs = 20_000 } = {},
+  { behindPivot = false, timeoutMs = 60_000, maxAttempts = 2 } = {},
 ): SagaDefinition<Order, Charged> => {
   const begun = saga<Order>('order');
   const forward = behindPivot ? begun.local('decide', { pivot: true, run: async () => {} }) : begun;
@@ -40,7 +40,7 @@ const charging = (
       invoke: httpCommand<Order, unknown>({ url: gateway.url('/charge'), ...options }),
       with: (order) => order,
       then: (reply) => ({ answer: reply }),
-      policy: { delayMs: 10, maxAttempts: 2, timeoutMs },
+      policy: { delayMs: 10, maxAttempts, timeoutMs },
       ...(behindPivot
         ? {}
         : { undo: { invoke: httpCommand<Order>(gateway.url('/refund')), with: (order: Order) => order } }),
@@ -173,17 +173,20 @@ test('an error thrown by a function of the definition fails the step, without a 
 describe('the idempotency key', () => {
   test('comes from the definition, and is the same at each try and attempt', async () => {
     const seen: unknown[] = [];
-    gateway.behaviours['/charge'] = (response, call) =>
-      gateway.calls.length < 3 ? response.destroy() : answer(200)(response, call);
+    gateway.behaviours['/charge'] = (response) => response.destroy();
     const definition = charging(
       { idempotencyKey: ({ orderId }, call) => (seen.push(call), `charge-${orderId}`) },
-      { timeoutMs: 1_000 },
+      { timeoutMs: 1_000, maxAttempts: 1_000 },
     );
     await open(definition);
     const id = await begin(definition);
+    const attempt = async () => (await floor.operations.show(id)).instance.steps['charge']?.attempt ?? 0;
+    await waitUntil(async () => (await attempt()) >= 2 && keys().length >= 3, {
+      describe: 'a second attempt, and a second try of one',
+    });
+    gateway.behaviours['/charge'] = answer(200);
     await floor.until(id, 'COMPLETED');
-    expect((await floor.operations.show(id)).instance.steps['charge']?.attempt).toBe(2);
-    expect(keys()).toEqual(['charge-A-1', 'charge-A-1', 'charge-A-1']);
+    expect(new Set(keys())).toEqual(new Set(['charge-A-1']));
     expect(seen).toContainEqual({ sagaId: id, branch: 'charge', op: 'action' });
   });
 
@@ -220,7 +223,7 @@ describe('the idempotency key', () => {
 
   test('stays the same when an operator retries a call that may have happened', async () => {
     gateway.behaviours['/charge'] = (response) => response.destroy();
-    const definition = charging({}, { behindPivot: true, timeoutMs: 300 });
+    const definition = charging({}, { behindPivot: true, timeoutMs: 2_000 });
     await open(definition);
     const id = await begin(definition);
     await floor.until(id, 'STUCK');
@@ -271,7 +274,7 @@ describe('an endpoint that responds later', () => {
     return gateway.calls[0]?.headers['waybill-callback'];
   };
   const done: CallReply = { status: 'done', payload: { chargeId: 'h1' } };
-  const laterOn = (timeoutMs = 20_000) => charging({ callback: true }, { timeoutMs });
+  const laterOn = (policy = {}) => charging({ callback: true }, policy);
 
   beforeEach(() => {
     gateway.behaviours['/charge'] = answer(202, '', { 'retry-after': '0' });
@@ -313,10 +316,10 @@ describe('an endpoint that responds later', () => {
   });
 
   test('is called again by the next attempt, with the same token, and may respond to that', async () => {
-    const definition = laterOn(500);
+    const definition = laterOn({ timeoutMs: 500, maxAttempts: 1_000 });
     await open(definition);
     const id = await begin(definition);
-    await waitUntil(() => gateway.calls.length === 2, { describe: 'it is called again' });
+    await waitUntil(() => gateway.calls.length >= 2, { describe: 'it is called again' });
     const [first, second] = gateway.calls.map(({ headers }) => headers['waybill-callback']);
     expect(second).toBe(first);
     expect(await reply(first, done)).toBe(true);
@@ -324,7 +327,7 @@ describe('an endpoint that responds later', () => {
   });
 
   test('and never reports is compensated; a later result is refused', async () => {
-    const definition = laterOn(300);
+    const definition = laterOn({ timeoutMs: 2_000 });
     await open(definition);
     const id = await begin(definition);
     const given = await token();

@@ -44,7 +44,7 @@ const letTimePass = async (): Promise<void> => {
   await floor.until(id, 'COMPLETED');
 };
 
-const order = ({ timeoutMs = 900, tryMs = 300 } = {}): SagaDefinition<Order, Order> =>
+const order = ({ timeoutMs = 2_400, tryMs = 800 } = {}): SagaDefinition<Order, Order> =>
   saga<Order>('order')
     .step('charge', {
       invoke: httpCommand<Order>({ url: gateway.url('/charge'), timeoutMs: tryMs }),
@@ -126,7 +126,7 @@ describe('a compensation', () => {
         invoke: httpCommand<Order>(closed.url('/charge')),
         with: (data) => data,
         undo: { invoke: httpCommand<Order>(gateway.url('/refund')), with: (data) => data },
-        policy: { timeoutMs: 800, maxAttempts: 1 },
+        policy: { timeoutMs: 1_500, maxAttempts: 1 },
       })
       .build();
     await open([definition as never]);
@@ -193,15 +193,16 @@ test('a host that hangs, with hundreds of calls due, delays no call to another h
 });
 
 test('two processes make each call only once', async () => {
-  await open([order({ timeoutMs: 20_000 }) as never]);
+  // No call may time out, or it is made again.
+  const patient = order({ timeoutMs: 600_000, tryMs: 300_000 });
+  await open([patient as never]);
   await floor.carry();
   const { engine, definitions } = floor;
   const transactions = floor.runner as never;
   const http = { privateHosts: ['127.0.0.1'] };
   floor.run(new SagaLoop({ engine, definitions, transactions, logger: silentLogger }, { pollMs: 50, http }));
   const started = [];
-  for (let n = 0; n < 40; n += 1)
-    started.push(await floor.start(order({ timeoutMs: 20_000 }), `A-${n}`, { orderId: `A-${n}` }));
+  for (let n = 0; n < 40; n += 1) started.push(await floor.start(patient, `A-${n}`, { orderId: `A-${n}` }));
   for (const { id } of started) await floor.until(id, 'COMPLETED');
   const keys = gateway.calls.map(({ headers }) => headers['idempotency-key']);
   expect(new Set(keys).size).toBe(40);

@@ -57,7 +57,7 @@ const failing = async (error: () => Error, key: string): Promise<void> => {
       log,
       logger,
     },
-    { leaseMs: 3_000, heartbeatMs: 200 },
+    { leaseMs: 20_000, heartbeatMs: 200 },
   );
   await consumer.start();
   await fixture.publish(1, key);

@@ -111,7 +111,7 @@ const consume = async (
       log: fixture.engine,
       ...(logger === undefined ? {} : { logger }),
     },
-    { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 50 },
+    { leaseMs: 20_000, heartbeatMs: 200, pollMaxMs: 50 },
   );
   await consumer.start();
 };

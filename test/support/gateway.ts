@@ -5,6 +5,8 @@ import type { AddressInfo } from 'node:net';
 export interface GatewayMood {
   /** Charges, and never responds. */
   mute?: boolean;
+  /** Charges, and cuts the connection instead of responding. */
+  cuts?: boolean;
   /** Responds with an error, and does not charge. */
   broken?: boolean;
   /** Refuses. */
@@ -58,13 +60,14 @@ export class Gateway {
 
   async #charge(key: string, response: ServerResponse): Promise<void> {
     this.#calls.set(key, this.calls(key) + 1);
-    const { mute, broken, declines, before } = this.mood;
+    const { mute, cuts, broken, declines, before } = this.mood;
     await before?.(key);
     if (broken === true) return answer(response, 503, {});
     if (declines === true) return answer(response, 402, { reason: 'no cover' });
     const receipt = this.#done.get(key) ?? this.#done.size + 1;
     this.#done.set(key, receipt);
-    if (mute !== true) answer(response, 200, { receipt });
+    if (cuts === true) response.destroy();
+    else if (mute !== true) answer(response, 200, { receipt });
   }
 
   #tell(key: string, response: ServerResponse): void {

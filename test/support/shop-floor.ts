@@ -42,7 +42,7 @@ export class ShopFloor {
         log: fixture.engine,
         logger,
       },
-      { leaseMs: 3_000, heartbeatMs: 200, ...options },
+      { leaseMs: 20_000, heartbeatMs: 200, ...options },
     );
     this.#open.push({ consumer, handlers });
     await consumer.start();

@@ -55,17 +55,18 @@ describe('a delayed message', () => {
       { payload: { n: 1 }, deliverAt },
       { payload: { n: 2 } },
       { payload: { n: 3 }, delayMs: 300 },
+      { payload: { n: 4 }, delayMs: 3_600_000, timerToken: 'in an hour' },
     );
     await moveAll();
-    await arrived(2);
-    expect((await fixture.log()).map(({ payload }) => payload.n)).not.toContain(1);
-    await arrived(1, 3);
+    await arrived(1, 2, 3);
+    // Of the batch that was appended last: message 1 is due last.
     const lateMs = await fixture.value<number>(
       `select (extract(epoch from max(appended_at) - $1::timestamptz) * 1000)::float8 from waybill_bus.log_batch`,
       [deliverAt],
     );
     expect(lateMs).toBeGreaterThanOrEqual(0);
-    expect(lateMs).toBeLessThan(10_000);
+    expect((await fixture.log()).map(({ payload }) => payload.n)).not.toContain(4);
+    expect(await timers.cancel({ token: 'in an hour' })).toBe(1);
     expect(faultsOf(await fixture.log())).toEqual([]);
   });
 

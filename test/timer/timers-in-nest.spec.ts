@@ -98,7 +98,7 @@ test('delayed and recurring messages arrive, and a cancelled one does not', asyn
   const shop = await start();
   const outbox = shop.get(Outbox);
   await publish(outbox, 10, { delayMs: 300 });
-  await publish(outbox, 11, { delayMs: 300, timerToken: 'unpaid' });
+  await publish(outbox, 11, { delayMs: 3_600_000, timerToken: 'unpaid' });
   await publish(outbox, 12, { delayMs: 3_600_000 });
   await fixture.transaction((client) => outbox.cancelTimer(client, { token: 'unpaid' }));
   await shop.get(Recurring).put('pulse', { topic: 'orders', payload: { n: 20 }, everyMs: 200 });

@@ -32,7 +32,7 @@ export class Applications {
           database: { connectionString: this.fixture.url },
           group,
           handlers: { retry: { maxAttempts: 3, delayMs: 1 } },
-          consumer: { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 50, drainMs: 1_000 },
+          consumer: { leaseMs: 20_000, heartbeatMs: 200, pollMaxMs: 50, drainMs: 1_000 },
           ...options,
         }),
         ...imports,

@@ -32,7 +32,7 @@ const create = async (startFrom: 'earliest' | 'latest' = 'earliest'): Promise<IN
       WaybillModule.forRoot({
         database: { connectionString: fixture.url },
         group: 'shop',
-        consumer: { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 50, drainMs: 1_000, startFrom },
+        consumer: { leaseMs: 20_000, heartbeatMs: 200, pollMaxMs: 50, drainMs: 1_000, startFrom },
       }),
     ],
     controllers: [Orders],

@@ -183,7 +183,7 @@ test('a dead letter gets its reply even if the caller’s service has never sent
   const first = await apps.start('asker', []);
   expect(await lastValueFrom(send(first, 'take', 'x'))).toEqual({ taken: 'x' });
   // Its reply topic is created when the handlers have long been running.
-  const newcomer = await apps.start('newcomer', [], { client: { timeoutMs: 10_000 } });
+  const newcomer = await apps.start('newcomer', []);
   expect(await failureOf(lastValueFrom(send(newcomer, 'take', 'pg')))).toMatchObject({ status: 'failed' });
 });
 
@@ -296,14 +296,14 @@ describe('a request whose caller no longer waits', () => {
     // By now the handlers are running, and this one fails in time.
     await lastValueFrom(send(asker, 'gate', 3));
     const failure = await failureOf(
-      lastValueFrom(send(asker, 'gate', new WaybillRecord(9, { timeoutMs: 2_000 }))),
+      lastValueFrom(send(asker, 'gate', new WaybillRecord(9, { timeoutMs: 10_000 }))),
     );
     expect(failure).toMatchObject({ status: 'failed', remote: { name: 'InternalError' } });
     const letters = app.get(DeadLetters);
     await waitUntil(
       () =>
         apps.fixture.value<boolean>(
-          `select clock_timestamp() > max(created_at) + interval '2 seconds' from waybill.outbox where topic = 'gate'`,
+          `select clock_timestamp() > max(created_at) + interval '10 seconds' from waybill.outbox where topic = 'gate'`,
         ),
       { describe: 'the caller no longer waits' },
     );

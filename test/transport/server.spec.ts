@@ -106,14 +106,15 @@ describe('handlers with patterns', () => {
 
   test('consume topics that are created later, from their beginning, without a restart', async () => {
     await apps.start('wild', [Wild], {
-      consumer: { leaseMs: 3_000, heartbeatMs: 1_000, startFrom: 'latest', pollMaxMs: 50 },
+      consumer: { leaseMs: 20_000, heartbeatMs: 1_000, startFrom: 'latest', pollMaxMs: 50 },
     });
     const other = await apps.start('wild', [Wild], { relay: false });
     await apps.fixture.topics.create('orders.shipped', { partitions: 4 });
-    const begun = Date.now();
     for (let n = 0; n < 20; n += 1) await apps.fixture.publish(n, `k${n}`, 'orders.shipped');
-    await waitUntil(async () => (await seen()).length === 20, { describe: 'the new topic is consumed' });
-    expect(Date.now() - begun).toBeLessThan(10_000);
+    await waitUntil(async () => (await seen()).length === 20, {
+      describe: 'the new topic is consumed',
+      timeoutMs: 10_000,
+    });
     expect(new Set(await seen())).toEqual(new Set(['orders.shipped by orders.*']));
     await waitUntil(() => (other.get(Waybill).consumerStatus?.partitions ?? 0) > 0, {
       describe: 'its partitions are shared',
@@ -185,7 +186,7 @@ test('two handlers of a pattern, one of which replies, are refused at boot, in e
 test('two servers in one application consume as two groups, each with its own handlers', async () => {
   const shared = {
     database: { connectionString: apps.fixture.url },
-    consumer: { leaseMs: 3_000, heartbeatMs: 200 },
+    consumer: { leaseMs: 20_000, heartbeatMs: 200 },
   };
   const module = await Test.createTestingModule({
     imports: [

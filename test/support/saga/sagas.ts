@@ -135,7 +135,7 @@ export class SagaFloor {
     const { database, engine: log } = this.fixture;
     const consumer = new Consumer(
       { group, subscriptions, database, transactions: this.runner as never, log },
-      { leaseMs: 3_000, heartbeatMs: 200 },
+      { leaseMs: 20_000, heartbeatMs: 200 },
     );
     await consumer.start();
     this.#consumers.push(consumer);

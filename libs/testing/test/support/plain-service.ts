@@ -75,7 +75,7 @@ export class PlainService {
     for (const name of new Set(names)) if ((await topics.find(name)) === undefined) await topics.create(name);
     const consumer = new Consumer(
       { group, subscriptions, database, transactions, log },
-      { leaseMs: 3_000, heartbeatMs: 200 },
+      { leaseMs: 20_000, heartbeatMs: 200 },
     );
     signals.start();
     relay.service.start();
