@@ -98,7 +98,7 @@ test.each(['xact-status', 'check'])(
 test('a checker that is paused beyond its claim, and resumes with another verdict, is refused', async () => {
   const { id } = await floor.halves.prepare(order(1), { checkImmunityMs: 0 });
   const given = { url: fixture.url, group: 'payments', options: { pollMs: 20, checkTimeoutMs: 60_000 } };
-  const slow = await startProgram('half-checker', { ...given, verdict: 'rollback', answerAfterMs: 300 });
+  const slow = await startProgram('half-checker', { ...given, verdict: 'rollback', answerAfterMs: 3_000 });
   await slow.waitForLine(/^checking/);
   slow.stop();
   // As if its claim had expired, without waiting for that.

@@ -10,7 +10,7 @@ interface Order {
 }
 
 /** How long a try of the charge may take. Its lease is five seconds longer. */
-const TRY_MS = 400;
+const TRY_MS = 4_000;
 
 let gateway: HttpEndpoint;
 let floor: SagaFloor;

@@ -299,7 +299,7 @@ describeWithRedis('leases in Redis', (redis) => {
     await begun;
     redis().pause();
     letGo();
-    await systemClock.sleep(400);
+    await systemClock.sleep(2_000);
     redis().resume();
     const { result } = await running;
     expect(await guard.once(name, never)).toEqual({ result, duplicate: true });

@@ -28,7 +28,7 @@ export class LeaseStores {
     client.on('error', () => {});
     this.#clients.push(client);
     const seal = new LeaseSeal(this.session, 'leases');
-    const redis = new RedisLeaseStore(client, { commandTimeoutMs: 200 }, { seal });
+    const redis = new RedisLeaseStore(client, { commandTimeoutMs: 1_000 }, { seal });
     return kind === 'redis' ? redis : fallbackLeaseStore(redis, postgres);
   }
 
