@@ -1,4 +1,4 @@
-import { expect, test } from '@jest/globals';
+import { test } from '@jest/globals';
 import { waitUntil } from '@waybill/testing';
 import { Fixture } from '../support/fixture.js';
 import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
