@@ -4,7 +4,7 @@ import { type ScriptProcess, waitUntil } from '@waybill/testing';
 import { Fixture, upTo } from '../support/fixture.js';
 import { startProgram, stopProgram } from '../support/programs.js';
 
-const FAST = { leaseMs: 1_000, heartbeatMs: 200 };
+const FAST = { leaseMs: 2_500, heartbeatMs: 200 };
 
 interface EffectRow {
   readonly n: number;

@@ -28,7 +28,7 @@ const start = async (
   const consumer = await startProgram('consumer', {
     url: fixture.url,
     subscription: { concurrency, retry: { immediateAttempts: 0, delayMs: 20, maxDelayMs: 200, ...retry } },
-    options: { leaseMs: 900, heartbeatMs: 200 },
+    options: { leaseMs: 2_500, heartbeatMs: 200 },
   });
   running.push(consumer);
   return consumer;

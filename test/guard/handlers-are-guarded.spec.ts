@@ -124,7 +124,7 @@ const start = async (
     WaybillModule.forRoot({
       database: { connectionString: fixture.url },
       group: 'billing',
-      consumer: { leaseMs: 900, heartbeatMs: 200 },
+      consumer: { leaseMs: 20_000, heartbeatMs: 200 },
       handlers: { retry: { maxAttempts: 1 } },
       ...options,
     }),
