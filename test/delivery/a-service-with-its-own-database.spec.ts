@@ -252,3 +252,30 @@ test.each(['goes silent', 'is gone'] as const)(
     expect(await effects()).toEqual(upTo(20));
   },
 );
+
+test('a position is read after the take, which waits for a delivery that is being committed', async () => {
+  await publish([0], 1);
+  const before = consumerWith();
+  await before.start();
+  await waitUntil(async () => (await storedPositions()) === 1, { describe: 'message 0 is handled' });
+  await before.stop();
+  await publish([1], 1);
+  // The owner of before delivers message 1 in a last transaction: its fence holds, and its COMMIT has not been sent.
+  const last = await service.database.pool.connect();
+  await last.query('begin');
+  await last.query('insert into effect (n) values (1)');
+  await last.query(
+    `select waybill.advance(p.group_id, p.partition_id, o.owner_epoch, 2, 2, p.log_epoch, null)
+       from waybill.consumer_position p join waybill.progress_owner o using (group_id, partition_id) where p.position = 1`,
+  );
+  const next = consumerWith();
+  await next.start();
+  const takers = `select count(*)::int from pg_stat_activity
+                   where datname = current_database() and wait_event_type = 'Lock' and query like '%progress_take%'`;
+  await waitUntil(async () => (await service.value<number>(takers)) > 0, { describe: 'the next one waits' });
+  await last.query('commit');
+  last.release();
+  await publish([2], 1);
+  await waitUntil(async () => (await effects()).includes(2), { describe: 'message 2 is handled' });
+  expect(await effects()).toEqual([0, 1, 2]);
+});
