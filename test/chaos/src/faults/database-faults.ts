@@ -13,11 +13,12 @@ const LOCKED_TABLES = [
   'waybill_bus.partition_owner',
 ];
 
-/** PostgreSQL crashes (it is stopped without a checkpoint), and starts again. */
+/** A server crashes (it is stopped without a checkpoint), and starts again. */
 export const serverCrash: Fault = {
   durationMs: 0,
-  async begin({ server }) {
-    return { detail: 'server', heal: () => server.restart('immediate') };
+  async begin({ servers, random }) {
+    const victim = oneOf(servers, random);
+    return { detail: `server ${servers.indexOf(victim) + 1}`, heal: () => victim.restart('immediate') };
   },
 };
 
@@ -27,9 +28,9 @@ const OTHERS = "a.datname like 'chaos%' and a.pid <> pg_backend_pid()";
 /** An administrator, or a failover, ends sessions. */
 export const terminated: Fault = {
   durationMs: 500,
-  async begin({ server, database }) {
+  async begin({ database, bus, random }) {
     // A session of its own: it is not among those that it ends.
-    const client = await connectSoon(server.connectionString, database);
+    const client = await connectSoon(oneOf([database, bus], random));
     const terminate = (): Promise<unknown> =>
       client.query(
         `select pg_terminate_backend(a.pid) from pg_stat_activity a where ${OTHERS} and random() < 0.5`,
@@ -48,9 +49,9 @@ export const terminated: Fault = {
 /** Somebody holds a table with the strongest lock. */
 export const tableLocked: Fault = {
   durationMs: 3_000,
-  async begin({ server, database, bus, random }) {
+  async begin({ database, bus, random }) {
     const table = oneOf(LOCKED_TABLES, random);
-    const client = await connectSoon(server.connectionString, isOfBus(table) ? bus : database);
+    const client = await connectSoon(isOfBus(table) ? bus : database);
     await client.query('begin');
     await client.query(`lock table ${table} in access exclusive mode`);
     return { detail: table, heal: () => client.end() };
@@ -64,11 +65,12 @@ function isOfBus(table: string): boolean {
 /** Others take every connection that the server has left. */
 export const exhausted: Fault = {
   durationMs: 3_000,
-  async begin({ server, database }) {
+  async begin({ database, bus, random }) {
+    const victim = oneOf([database, bus], random);
     const clients: Awaited<ReturnType<typeof connectTo>>[] = [];
     for (;;) {
       try {
-        clients.push(await connectTo(server.connectionString, database));
+        clients.push(await connectTo(victim));
       } catch {
         break;
       }
@@ -94,12 +96,12 @@ export const idleInTransaction: Fault = {
 
 /** Changes a setting of the database, and opens all sessions again. */
 async function changeSetting(
-  { server, database, bus, random }: FaultTargets,
+  { database, bus, random }: FaultTargets,
   setting: string,
   value: string,
 ): ReturnType<Fault['begin']> {
   // A session of its own: the setting does not apply to it.
-  const client = await connectSoon(server.connectionString, oneOf([database, bus], random));
+  const client = await connectSoon(oneOf([database, bus], random));
   const { rows } = await client.query<{ name: string }>('select quote_ident(current_database()) as name');
   const name = rows[0]?.name ?? '';
   const renew = (): Promise<unknown> =>

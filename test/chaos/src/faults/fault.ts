@@ -5,7 +5,10 @@ import type { RunDatabase } from '../runner/run-database.js';
 
 /** What a fault may act on. */
 export interface FaultTargets {
+  /** The server of the services. */
   readonly server: EmbeddedPostgres;
+  /** That, and the bus's where it has its own. */
+  readonly servers: readonly EmbeddedPostgres[];
   /** The runner's own connections to the service's database, which pass no proxy. */
   readonly database: RunDatabase;
   /** The bus's; the service's where that is the bus. */

@@ -1,10 +1,18 @@
-import { type Fault, oneOf } from './fault.js';
+import type { TcpProxy } from './tcp-proxy.js';
+import { type Fault, type FaultTargets, oneOf } from './fault.js';
+
+/** The way of one process to one of its servers. */
+function someWay({ processes, random }: FaultTargets): { readonly name: string; readonly proxy: TcpProxy } {
+  const { name, ways } = oneOf(processes, random);
+  const { to, proxy } = oneOf(ways, random);
+  return { name: `${name} to ${to}`, proxy };
+}
 
 /** Connections of a process break between two messages. */
 export const cut: Fault = {
   durationMs: 500,
-  async begin({ processes, random }) {
-    const { name, proxy } = oneOf(processes, random);
+  async begin(targets) {
+    const { name, proxy } = someWay(targets);
     proxy.cut();
     return { detail: name, heal: async () => proxy.cut() };
   },
@@ -15,9 +23,9 @@ const CUT_BYTES = 20_000;
 /** Connections of a process break at random bytes, in the middle of what they carry, again and again. */
 export const cutAtRandomBytes: Fault = {
   durationMs: 3_000,
-  async begin({ processes, random }) {
-    const { name, proxy } = oneOf(processes, random);
-    proxy.cutAfter(() => Math.floor(random() * CUT_BYTES));
+  async begin(targets) {
+    const { name, proxy } = someWay(targets);
+    proxy.cutAfter(() => Math.floor(targets.random() * CUT_BYTES));
     return { detail: name, heal: async () => proxy.letPass() };
   },
 };
@@ -25,8 +33,8 @@ export const cutAtRandomBytes: Fault = {
 /** Connections go silent: nothing arrives, in either direction, and nothing is closed. New ones are silent as well, until it is healed. */
 export const silent: Fault = {
   durationMs: 6_000,
-  async begin({ processes, random }) {
-    const { name, proxy } = oneOf(processes, random);
+  async begin(targets) {
+    const { name, proxy } = someWay(targets);
     proxy.silence();
     return { detail: name, heal: async () => proxy.heal() };
   },
@@ -37,8 +45,8 @@ export const blackHole: Fault = {
   durationMs: 120_000,
   isBackground: true,
   stopsNothing: true,
-  async begin({ processes, random }) {
-    const { name, proxy } = oneOf(processes, random);
+  async begin(targets) {
+    const { name, proxy } = someWay(targets);
     proxy.silence();
     return { detail: name, heal: async () => proxy.heal() };
   },
@@ -49,8 +57,8 @@ const LATENCY_MS = 60;
 /** The network of a process is slow. */
 export const slow: Fault = {
   durationMs: 5_000,
-  async begin({ processes, random }) {
-    const { name, proxy } = oneOf(processes, random);
+  async begin(targets) {
+    const { name, proxy } = someWay(targets);
     proxy.slowDown(LATENCY_MS);
     return { detail: `${name} by ${LATENCY_MS} ms`, heal: async () => proxy.slowDown(0) };
   },
@@ -59,8 +67,8 @@ export const slow: Fault = {
 /** The server gets everything, and its answers are late. */
 export const lateAnswers: Fault = {
   durationMs: 3_000,
-  async begin({ processes, random }) {
-    const { name, proxy } = oneOf(processes, random);
+  async begin(targets) {
+    const { name, proxy } = someWay(targets);
     proxy.stopAnswers();
     return { detail: name, heal: async () => proxy.letAnswer() };
   },
@@ -69,8 +77,8 @@ export const lateAnswers: Fault = {
 /** COMMITs arrive and are carried out, but their answers never come: the connection breaks. Outcomes are unknown. */
 export const unknownCommits: Fault = {
   durationMs: 2_000,
-  async begin({ processes, random }) {
-    const { name, proxy } = oneOf(processes, random);
+  async begin(targets) {
+    const { name, proxy } = someWay(targets);
     let isOver = false;
     const again = async (): Promise<void> => {
       while (!isOver) {

@@ -36,7 +36,7 @@ let upgrades = 0;
  */
 export const schemaUpgrade: Fault = {
   durationMs: 1_000,
-  async begin({ server, database, bus, local }) {
+  async begin({ database, bus, local }) {
     upgrades += 1;
     const column = `added_${upgrades}`;
     for (const [one, schema] of [
@@ -44,7 +44,7 @@ export const schemaUpgrade: Fault = {
       [database, 'waybill'],
       [local, 'waybill'],
     ] as const) {
-      const client = await connectSoon(server.connectionString, one);
+      const client = await connectSoon(one);
       try {
         await upgrade(client, schema, column);
       } finally {

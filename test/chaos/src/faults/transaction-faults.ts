@@ -37,7 +37,7 @@ export const prepared: Fault = {
     return {
       detail: gid,
       heal: async () => {
-        const again = await connectSoon(targets.server.connectionString, targets.database);
+        const again = await connectSoon(targets.database);
         await again.query(`commit prepared '${gid}'`);
         await again.end();
       },
@@ -50,8 +50,8 @@ export const snapshot: Fault = {
   durationMs: 120_000,
   isBackground: true,
   stopsNothing: true,
-  async begin({ server, database }) {
-    const client = await connectSoon(server.connectionString, database);
+  async begin({ database }) {
+    const client = await connectSoon(database);
     await client.query('begin isolation level repeatable read');
     await client.query('select count(*) from waybill.topic');
     return {
@@ -62,11 +62,10 @@ export const snapshot: Fault = {
 };
 
 async function publishInTransaction({
-  server,
   database,
   random,
 }: FaultTargets): Promise<{ client: pg.Client; n: number }> {
-  const client = await connectSoon(server.connectionString, database);
+  const client = await connectSoon(database);
   const n = OWN_NUMBERS + Math.floor(random() * 1_000_000);
   const key = `own-${n}`;
   await client.query('begin');

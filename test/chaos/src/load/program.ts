@@ -11,7 +11,9 @@ const BUS_CONNECTIONS = 6;
 export interface ProgramSettings {
   /** The database, by the program's own proxy. */
   readonly url: string;
-  /** Name of the bus's database, on the same server; default: the service's database. */
+  /** The bus's server, by a proxy of its own; default: that of the services. */
+  readonly busServer?: string;
+  /** Name of the bus's database; default: the service's database. */
   readonly bus?: string;
   /** Name of the database of another service, whose program this is, on the same server; default: that of the URL. */
   readonly service?: string;
@@ -45,7 +47,7 @@ export function databaseUrl(url: string, name: string): string {
 
 /** Opens what a program needs, and obeys the runner: SIGUSR2 blocks the event loop, SIGTERM stops. */
 export function openProgram(
-  { url, history: path, name, bus: busName, service }: ProgramSettings,
+  { url, busServer = url, history: path, name, bus: busName, service }: ProgramSettings,
   stop: () => Promise<void>,
   connections = 12,
 ): Program {
@@ -55,7 +57,7 @@ export function openProgram(
   const open = (connectionString: string, connectionsMax: number): PgDatabase =>
     new PgDatabase({ connectionString, connectionsMax, applicationName: name, logger });
   const database = open(service === undefined ? url : databaseUrl(url, service), connections);
-  const bus = busName === undefined ? database : open(databaseUrl(url, busName), BUS_CONNECTIONS);
+  const bus = busName === undefined ? database : open(databaseUrl(busServer, busName), BUS_CONNECTIONS);
   const log = new PostgresLogEngine(bus, { logger, service: database });
   const history = new HistoryWriter(path, name);
   process.on('SIGUSR2', () => {

@@ -6,7 +6,13 @@ import { TcpProxy } from '../faults/tcp-proxy.js';
 /** Output that is kept of a process's earlier incarnations. */
 const KEPT_INCARNATIONS = 3;
 
-/** A process of the load, with a proxy of its own before the server. It is started again by {@link restart} only. */
+/** The way of a process to a server. */
+export interface Way {
+  readonly to: 'service' | 'bus';
+  readonly proxy: TcpProxy;
+}
+
+/** A process of the load, with proxies of its own before the servers. It is started again by {@link restart} only. */
 export class LoadProcess {
   #script: ScriptProcess | undefined;
   /** That was asked to end. */
@@ -19,23 +25,26 @@ export class LoadProcess {
     readonly name: string,
     private readonly program: string,
     private readonly settings: (incarnation: number) => Readonly<Record<string, unknown>>,
-    readonly proxy: TcpProxy,
+    readonly ways: readonly Way[],
     private readonly plantings: readonly Planting[],
   ) {}
 
   /**
    * Makes a process; {@link start} starts it.
+   * @param urls of the servers of the services, and of the bus where it has its own
    * @param settings by incarnation, from 1
    * @param plantings what is planted in it
    */
   static async create(
     name: string,
     program: string,
-    url: string,
+    urls: { readonly service: string; readonly bus: string | undefined },
     settings: (incarnation: number) => Readonly<Record<string, unknown>>,
     plantings: readonly Planting[],
   ): Promise<LoadProcess> {
-    return new LoadProcess(name, program, settings, await TcpProxy.start(url), plantings);
+    const ways: Way[] = [{ to: 'service', proxy: await TcpProxy.start(urls.service) }];
+    if (urls.bus !== undefined) ways.push({ to: 'bus', proxy: await TcpProxy.start(urls.bus) });
+    return new LoadProcess(name, program, settings, ways, plantings);
   }
 
   get isRunning(): boolean {
@@ -59,7 +68,8 @@ export class LoadProcess {
     const settings = {
       ...this.settings(this.#incarnation),
       name: `${this.name}.${this.#incarnation}`,
-      url: this.proxy.url,
+      url: this.#urlTo('service'),
+      busServer: this.#urlTo('bus'),
     };
     const script = spawnScript(path, { args: [JSON.stringify(settings)], ...this.#preloaded(skewMs) });
     this.#script = script;
@@ -116,7 +126,15 @@ export class LoadProcess {
 
   async close(): Promise<void> {
     await this.kill();
-    await this.proxy.close();
+    await this.closeWays();
+  }
+
+  async closeWays(): Promise<void> {
+    await Promise.all(this.ways.map(({ proxy }) => proxy.close()));
+  }
+
+  #urlTo(server: Way['to']): string | undefined {
+    return this.ways.find(({ to }) => to === server)?.proxy.url;
   }
 
   async #gone(): Promise<void> {

@@ -72,9 +72,10 @@ export async function runChaos(
 }
 
 /** Keeps what was recorded, so that the cause can be found. */
-function keep({ processes, server }: System, folder: string, keepIn: string): void {
+function keep({ processes, servers }: System, folder: string, keepIn: string): void {
   rmSync(keepIn, { recursive: true, force: true });
   cpSync(folder, keepIn, { recursive: true });
-  cpSync(server.logFile, join(keepIn, 'postgres.log'));
+  for (const [index, { logFile }] of servers.entries())
+    cpSync(logFile, join(keepIn, `postgres-${index + 1}.log`));
   for (const { name, output } of processes) writeFileSync(join(keepIn, `${name}.log`), output);
 }

@@ -52,15 +52,17 @@ export async function settle(
 }
 
 /** What of the load is still in the server when all its processes have stopped. */
-async function leftRunning({ database, processes }: System): Promise<Violation[]> {
+async function leftRunning({ database, bus, processes }: System): Promise<Violation[]> {
   // What a fault holds back in a proxy is not the load's.
-  await Promise.all(processes.map(({ proxy }) => proxy.close()));
+  await Promise.all(processes.map((one) => one.closeWays()));
   const names = processes.map(({ name }) => name);
   const end = Date.now() + SESSIONS_MS;
   for (;;) {
-    const { rows } = await database.pool.query<{ what: string }>(LEFT, [names]);
-    if (rows.length === 0) return [];
-    if (Date.now() > end) return rows.map(({ what }) => ({ rule: 'nothing is left running', what }));
+    const left = new Set<string>();
+    for (const { pool } of [database, bus])
+      for (const { what } of (await pool.query<{ what: string }>(LEFT, [names])).rows) left.add(what);
+    if (left.size === 0) return [];
+    if (Date.now() > end) return [...left].map((what) => ({ rule: 'nothing is left running', what }));
     await sleep(100);
   }
 }

@@ -36,12 +36,15 @@ const TABLES = `
   create table later_ledger (n integer not null, at timestamptz not null default clock_timestamp());
   insert into chaos_key (key) select 'key-' || n from generate_series(0, ${KEYS - 1}) n`;
 
-/** The system under test: a server of its own, a database, and the processes of the load. */
+/** The system under test: servers of its own, databases, and the processes of the load. */
 export interface System {
+  /** Of the services. */
   readonly server: EmbeddedPostgres;
+  /** That, and the bus's where it has its own. */
+  readonly servers: readonly EmbeddedPostgres[];
   /** The service's. */
   readonly database: RunDatabase;
-  /** The bus's: in runs with an odd seed a database of its own, otherwise the service's. */
+  /** The bus's: see {@link placeOfBus}. */
   readonly bus: RunDatabase;
   /** The database of another service, which has a group of its own; and of the local work of half messages. */
   readonly local: RunDatabase;
@@ -53,6 +56,12 @@ export interface System {
   readonly folder: string;
   readonly processes: readonly LoadProcess[];
   close(): Promise<void>;
+}
+
+/** Where the bus of a run is: in the service's database, in another one of its server, or on another server. */
+function placeOfBus(seed: number): "the service's database" | 'another database' | 'another server' {
+  if (seed % 2 === 0) return "the service's database";
+  return seed % 4 === 1 ? 'another database' : 'another server';
 }
 
 /** Starts the system. Its processes record into `folder`. */
@@ -68,7 +77,10 @@ export async function startSystem(
   const { connectionString } = created;
   await migrate({ connectionString, part: 'service' });
   const database = new RunDatabase(connectionString, 6);
-  const ofBus = seed % 2 === 1 ? await createDatabase(server, 'chaos_bus') : created;
+  const place = placeOfBus(seed);
+  const apart = place === 'another server' ? await startServer(false) : undefined;
+  const busServer = apart?.server ?? server;
+  const ofBus = place === "the service's database" ? created : await createDatabase(busServer, 'chaos_bus');
   await migrate({ connectionString: ofBus.connectionString, part: 'bus' });
   const bus = ofBus === created ? database : new RunDatabase(ofBus.connectionString, 4);
   await database.pool.query(TABLES);
@@ -100,12 +112,19 @@ export async function startSystem(
       local: local.name,
       bus: bus === database ? undefined : bus.name,
     }).map(([name, program, settings]) =>
-      LoadProcess.create(name, program, connectionString, settings, plantings),
+      LoadProcess.create(
+        name,
+        program,
+        { service: connectionString, bus: apart?.server.connectionString },
+        settings,
+        plantings,
+      ),
     ),
   );
   await Promise.all(processes.map((one) => one.start()));
   return {
     server,
+    servers: [...new Set([server, busServer])],
     database,
     bus,
     local,
@@ -117,7 +136,7 @@ export async function startSystem(
     close: async () => {
       await Promise.all(processes.map((one) => one.close()));
       await Promise.all([...new Set([database, bus, local])].map((one) => one.close()));
-      await Promise.all([stop(), redis?.stop()]);
+      await Promise.all([stop(), apart?.stop(), redis?.stop()]);
     },
   };
 }
