@@ -112,9 +112,9 @@ export interface ReplyRules {
 }
 
 /**
- * The statements that reply to a request that becomes a dead letter, in the transaction that makes it one. They run in
- * the log's database, which has no outbox: the reply is a timer that is due at once. Its details are encoded by the
- * topic's codec; if that fails, the header still gives the reason.
+ * The statements that reply to a request that becomes a dead letter, in the transaction that makes it one. The reply is a
+ * timer that is due at once: the service's scheduler gets it into the log, by the outbox where the log is elsewhere. Its
+ * details are encoded by the topic's codec; if that fails, the header still gives the reason.
  * @param topic the reply topic; it must exist
  * @param remote the reported failure
  */

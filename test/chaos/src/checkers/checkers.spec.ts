@@ -1,7 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
 import type { BankOperation, Operation } from '../history/operation.js';
 import { check } from './all-checkers.js';
-import type { Evidence, LedgerRow, LoggedRecord, OwnedEffect, Pass, StartedSaga } from './evidence.js';
+import type {
+  Evidence,
+  Passes,
+  LedgerRow,
+  LoggedRecord,
+  OwnedEffect,
+  Pass,
+  StartedSaga,
+} from './evidence.js';
 import { checkProgress, checkRecovery, faultSpans, recoveryTimes, stalls } from './progress.js';
 
 const record = (n: number, offset = n, more: Partial<LoggedRecord> = {}): LoggedRecord => ({
@@ -84,6 +92,11 @@ const look = (more: Partial<BankOperation> = {}): Operation => ({
 });
 
 /** A run of four messages and two sagas that went well. */
+const PASSES: Passes = {
+  logged: [1, 2, 3].map((n) => pass(n)),
+  intended: [0, 1, 2, 3, 4].map((n) => ({ ...pass(n), confirmed: Math.max(0, n - 2) })),
+  inOneTransaction: false,
+};
 const GOOD: Evidence = {
   history: [
     published('ok', 0, 1),
@@ -104,11 +117,7 @@ const GOOD: Evidence = {
   scheduled: [{ n: 50, dueAtMs: 1_000, effectsAtMs: [1_002] }],
   halves: { committed: new Set([70]), effects: [70] },
   owned: [owned(0), owned(1), owned(2, { ownerEpoch: 2, owner: 'c-2.1', writer: 'c-2.1' })],
-  passes: {
-    logged: [1, 2, 3].map((n) => pass(n)),
-    intended: [0, 1, 2, 3, 4].map((n) => ({ ...pass(n), confirmed: Math.max(0, n - 2) })),
-    inOneTransaction: false,
-  },
+  passes: [PASSES],
   sagas: [DONE, UNDONE],
   bank: {
     opening: new Map(Object.entries({ ada: 100, escrow: 0, shop: 0, 'sku-1': 5 })),
@@ -279,7 +288,7 @@ describe('the checkers', () => {
     expect(rules(broken)).toContain(rule);
   });
 
-  test.each<[string, Partial<Evidence['passes']>, string]>([
+  test.each<[string, Partial<Passes>, string]>([
     ['a pass that is missing', { logged: [pass(1), pass(3)] }, 'passes have no gap'],
     [
       'a pass that was taken twice',
@@ -302,7 +311,7 @@ describe('the checkers', () => {
       'an unanswered pass is not taken for answered',
     ],
   ])('find %s', (_what, changed, rule) => {
-    expect(rules({ passes: { ...GOOD.passes, ...changed } })).toContain(rule);
+    expect(rules({ passes: [PASSES, { ...PASSES, ...changed }] })).toContain(rule);
   });
 
   test('excuse a timer that a fault delays', () => {

@@ -116,7 +116,8 @@ export interface Evidence {
   /** Half messages: whose local work is committed, and each effect. */
   readonly halves: { readonly committed: ReadonlySet<number>; readonly effects: readonly number[] };
   readonly owned: readonly OwnedEffect[];
-  readonly passes: Passes;
+  /** Of each service with an outbox. */
+  readonly passes: readonly Passes[];
   readonly sagas: readonly StartedSaga[];
   readonly bank: Bank;
   /** The groups that handle every message. */

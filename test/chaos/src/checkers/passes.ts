@@ -1,4 +1,4 @@
-import type { Evidence, Violation } from './evidence.js';
+import type { Evidence, Passes, Violation } from './evidence.js';
 
 /** Passes that may be intended before the first of them is answered. */
 const UNDER_WAY_MAX = 4;
@@ -7,7 +7,11 @@ const UNDER_WAY_MAX = 4;
  * The log holds the passes of an outbox from 1 on without a gap, each once and under a token that the service gave it. The
  * service is at most a few passes ahead, and never took an unanswered pass for answered.
  */
-export function checkPasses({ passes: { logged, intended, inOneTransaction } }: Evidence): Violation[] {
+export function checkPasses({ passes }: Evidence): Violation[] {
+  return passes.flatMap(checkPassesOf);
+}
+
+function checkPassesOf({ logged, intended, inOneTransaction }: Passes): Violation[] {
   const violations: Violation[] = [];
   const found = (rule: string, what: string): void => void violations.push({ rule, what });
   const tokens = new Map<number, Set<string>>();

@@ -15,6 +15,8 @@ export interface FaultTargets {
   readonly bus: RunDatabase;
   /** The other service's. */
   readonly local: RunDatabase;
+  /** That of the sagas; the service's where they are there. */
+  readonly sagas: RunDatabase;
   /** The clock of timers; undefined where there is none. */
   readonly redis: RedisServer | undefined;
   /** Where the run keeps its files. */

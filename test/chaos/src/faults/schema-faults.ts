@@ -36,13 +36,13 @@ let upgrades = 0;
  */
 export const schemaUpgrade: Fault = {
   durationMs: 1_000,
-  async begin({ database, bus, local }) {
+  async begin({ database, bus, local, sagas }) {
     upgrades += 1;
     const column = `added_${upgrades}`;
+    const services = [...new Set([database, local, sagas])];
     for (const [one, schema] of [
       [bus, 'waybill_bus'],
-      [database, 'waybill'],
-      [local, 'waybill'],
+      ...services.map((service) => [service, 'waybill'] as const),
     ] as const) {
       const client = await connectSoon(one);
       try {

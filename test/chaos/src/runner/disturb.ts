@@ -24,14 +24,14 @@ export interface Disturbance {
 /** Lets faults work, until the time is up or one cannot be had; every one is healed when this settles. */
 export async function disturb(system: System, disturbance: Disturbance): Promise<void> {
   const { faults, seconds, random, history, log } = disturbance;
-  const { server, servers, database, bus, local, redis, folder, processes } = system;
+  const { server, servers, database, bus, local, sagas, redis, folder, processes } = system;
   const until = Date.now() + seconds * 1_000;
   const over = new AbortController();
   const wait = async (ms: number): Promise<void> => {
     const rest = Math.max(0, Math.min(ms, until - Date.now()));
     await sleep(rest, undefined, { signal: over.signal }).catch(() => {});
   };
-  const targets = { server, servers, database, bus, local, redis, folder, processes, log, wait };
+  const targets = { server, servers, database, bus, local, sagas, redis, folder, processes, log, wait };
   const background: Promise<void>[] = [];
   try {
     await wait(CALM_MS);

@@ -33,9 +33,13 @@ export async function gather(system: System, follower: LogFollower, folder: stri
     scheduled: await readScheduled(system),
     halves: await readHalves(system),
     owned: [...(await readOwners(system.database.pool)), ...(await readOwners(system.local.pool))],
-    passes: await readPasses(system.database.pool, system.bus.pool),
-    sagas: await readSagas(system.database.pool),
-    bank: await readBank(system.database.pool),
+    passes: await Promise.all(
+      [...new Set([system.database.pool, system.sagas.pool])].map((pool) =>
+        readPasses(pool, system.bus.pool),
+      ),
+    ),
+    sagas: await readSagas(system.sagas.pool),
+    bank: await readBank(system.sagas.pool),
     groups: Object.keys(GROUPS),
   };
 }

@@ -52,11 +52,11 @@ export class Observer {
 
   async #look(): Promise<void> {
     await this.log.catchUp();
-    const { database, local } = this.system;
+    const { database, local, sagas } = this.system;
     const positions = await Promise.all(
       [database, local].map(({ pool }) => pool.query<Position>(POSITIONS, [TOPIC])),
     );
-    const looks = await database.pool.query<{ pence: number; poorest: number; fewest: number }>(BANK);
+    const looks = await sagas.pool.query<{ pence: number; poorest: number; fewest: number }>(BANK);
     for (const look of looks.rows) this.history.write({ f: 'bank', ...look });
     for (const { rows } of positions) for (const row of rows) this.history.write({ f: 'position', ...row });
   }

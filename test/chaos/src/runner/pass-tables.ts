@@ -22,9 +22,13 @@ const INTENDED = `
   end $$;
   create trigger note_intended after insert on waybill.relay_intent for each row execute function public.note_intended();`;
 
-/** Notes the passes of a service's outbox, there and where the log takes them. */
-export async function watchPasses(service: Pool, bus: Pool): Promise<void> {
+/** Notes the passes of a service's outbox. */
+export async function watchIntended(service: Pool): Promise<void> {
   await service.query(INTENDED);
+}
+
+/** Notes the passes of all services where the log takes them. */
+export async function watchLogged(bus: Pool): Promise<void> {
   await bus.query(LOGGED);
 }
 

@@ -30,6 +30,8 @@ export interface ProgramsToRun {
   readonly main: string;
   /** Name of the other service's database. */
   readonly local: string;
+  /** Name of the sagas' database; undefined where they are in the service's. */
+  readonly sagas: string | undefined;
   /** Name of the bus's database; undefined where the service's database is the bus. */
   readonly bus: string | undefined;
   /** Redis as the clock of timers, where there is one. */
@@ -56,9 +58,22 @@ function sagas(number: number, load: ProgramsToRun): Program {
       perSecond: SAGAS_PER_SECOND / 2,
       customers: Object.keys(CUSTOMERS),
       skus: Object.keys(SKUS),
+      ...(load.sagas === undefined ? {} : { service: load.sagas }),
       ...LEASE,
     }),
   ];
+}
+
+/** What the sagas' service has of its own: a relay, and the timers by which it reports dead commands. */
+function ofSagasService(load: ProgramsToRun, service: string): Program[] {
+  return (['relay', 'timers'] as const).map((program, index) => {
+    const name = `${program}-of-sagas`;
+    return [
+      name,
+      program,
+      (incarnation) => ({ ...commonSettings(load)(name, 12 + index, incarnation), service }),
+    ];
+  });
 }
 
 /** The processes of the load. */
@@ -116,6 +131,7 @@ export function programs(load: ProgramsToRun): Program[] {
     producer(2),
     relay(1),
     relay(2),
+    ...(load.sagas === undefined ? [] : ofSagasService(load, load.sagas)),
     timers(1),
     timers(2),
     halves(1),

@@ -12,7 +12,7 @@ const HANDLED = `
          (select count(*) from waybill.dead_letter d where d.topic = $1)::integer as dead`;
 
 /** Deliveries, timers, half messages and sagas that are not done: the most of one of them. */
-export async function undone({ database, bus, local }: System): Promise<number> {
+export async function undone({ database, bus, local, sagas }: System): Promise<number> {
   const { rows } = await database.pool.query<{
     published: number;
     later: number;
@@ -25,7 +25,7 @@ export async function undone({ database, bus, local }: System): Promise<number> 
             (select count(*) from waybill.dead_letter d where d.topic = $1)::integer as dead`,
     [TOPIC],
   );
-  const sagas = await database.pool.query<{ open: number }>(OPEN_SAGAS);
+  const ongoing = await sagas.pool.query<{ open: number }>(OPEN_SAGAS);
   const [row] = rows;
   const [other] = others.rows;
   if (row === undefined || other === undefined) return 1;
@@ -33,5 +33,5 @@ export async function undone({ database, bus, local }: System): Promise<number> 
   let lag = 0;
   for (const group of groups) for (const one of await groupLag(bus.session, group)) lag += one.lag;
   const messages = row.published * groups.length - row.handled - other.handled - row.dead - other.dead;
-  return Math.max(other.done - row.halves, messages, lag, row.later, sagas.rows[0]?.open ?? 1);
+  return Math.max(other.done - row.halves, messages, lag, row.later, ongoing.rows[0]?.open ?? 1);
 }
