@@ -54,7 +54,7 @@ describe('the simulator', () => {
     const print = (line: string): void => void lines.push(line);
     const machines = new Map([['relay', machine]]);
     const bug = 'check-before-lock';
-    const { broken } = await runSimulation({ machines, schedules: 500, seed: 1, bug, print });
+    const { broken } = await runSimulation({ machines, schedules: 500, seed: 1_001, bug, print });
     expect(broken).toEqual(['relay']);
     expect(lines[0]).toContain('broken: relay: nothing is lost');
     const seed = Number(/--machine relay --schedules 1 --seed (\d+)/.exec(lines[1] ?? '')?.[1]);

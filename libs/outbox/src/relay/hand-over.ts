@@ -151,8 +151,14 @@ export class HandOver {
    */
   async settle(): Promise<boolean> {
     await this.drain();
+    // What the log had answered for, as it was noted before the log was asked.
+    let confirmedBefore = 0;
     for (let asked = 1; ; asked += 1) {
       const state = await this.#ask();
+      if (state.n < confirmedBefore && !this.#isHealing)
+        throw new LogWentBackError(
+          `The log holds passes of service ${this.#serviceId} up to ${state.n}, and had confirmed ${confirmedBefore}`,
+        );
       // Read after the answer: a pass that the log holds is committed here.
       const [newest] = await this.dependencies.database.session.run(relayNewest);
       if (newest === undefined) throw new LogWentBackError('The outbox has no pass');
@@ -163,10 +169,12 @@ export class HandOver {
       }
       if (state.n < newest.n) {
         const { confirmedN, madeMsAgo } = newest;
-        if (state.n < confirmedN && !this.#isHealing)
-          throw new LogWentBackError(
-            `The log holds passes of service ${this.#serviceId} up to ${state.n}, and had confirmed ${confirmedN}`,
-          );
+        if (state.n < confirmedN && !this.#isHealing) {
+          // Another relay may have handed passes over between the two questions: the log's next answer tells.
+          if (asked > 1) return false;
+          confirmedBefore = confirmedN;
+          continue;
+        }
         if (!this.#own.has(newest.token) && state.n >= confirmedN && madeMsAgo < OTHERS_MS) return false;
         await this.dependencies.log.topics.restore();
         if (!(await this.#appendAgain(state, newest))) return false;

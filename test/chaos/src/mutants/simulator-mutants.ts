@@ -221,6 +221,13 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
     find: 'complete ? span.window.upTo : lastId',
     replace: 'span.window.upTo',
   },
+  'alarm-by-a-later-note': {
+    what: "the log's answer is compared with what was noted after it",
+    simulator: 'relay',
+    at: { file: 'outbox/dist/relay/hand-over.js' },
+    find: 'if (asked > 1)',
+    replace: "throw new LogWentBackError('it seems so');\nif (asked > 1)",
+  },
   'passes-unnumbered': ofModel('relay', 'no-numbers', 'the log takes whatever pass comes'),
   'empty-unanswered-passes': ofModel(
     'relay',

@@ -1,5 +1,6 @@
 import { type BoundStatement, bindStatement, type Statement, translateDatabaseError } from '@waybill/kernel';
 import type { SimProcess } from '../scheduler/sim-process.js';
+import type { World } from '../scheduler/world.js';
 import type { ModelServer } from './model-server.js';
 import { SqlError } from './model-server.js';
 import type { Transaction } from './transaction.js';
@@ -81,7 +82,7 @@ export class ModelConnection {
     execute: (transaction: Transaction) => Promise<T>,
   ): Promise<T> {
     const { world } = this.server;
-    const name = (): string => request.name ?? nameOf(request);
+    const name = (): string => request.name ?? nameOf(request, world);
     if (this.#isLost) throw lost(name());
     const loss = world.fault(LOSS_ODDS) ? world.choices.oneOf(LOSSES) : undefined;
     await world.step('sends', this.process);
@@ -153,14 +154,21 @@ export class ModelConnection {
   }
 }
 
-function nameOf({ statements, begin, commit }: Request): string {
-  const names = statements.map(({ statement, params }) => `${statement.name}(${show(params)})`);
+function nameOf({ statements, begin, commit }: Request, world: World): string {
+  const names = statements.map(({ statement, params }) => `${statement.name}(${show(params, world)})`);
   return [...(begin ? ['begin'] : []), ...names, ...(commit ? ['commit'] : [])].join('; ');
 }
 
-function show(params: readonly unknown[]): string {
+/** A random UUID. */
+const RANDOM_ID = /[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[\da-f]{4}-[\da-f]{12}/g;
+
+function show(params: readonly unknown[], world: World): string {
   return params
-    .map((param) => (Buffer.isBuffer(param) ? '…' : JSON.stringify(param)?.slice(0, 60)))
+    .map((param) => {
+      if (Buffer.isBuffer(param)) return '…';
+      const text: string | undefined = JSON.stringify(param);
+      return text?.replaceAll(RANDOM_ID, (id) => world.nameOf(id)).slice(0, 60);
+    })
     .join(', ');
 }
 

@@ -51,6 +51,7 @@ export class World {
   #parked: Parked[] = [];
   #sleepers: Sleeper[] = [];
   readonly #trace: string[] | undefined;
+  readonly #names = new Map<string, string>();
 
   constructor(
     readonly choices: Choices,
@@ -80,6 +81,13 @@ export class World {
   /** Adds a line to the trace; the text is only made when a trace is wanted. */
   note(text: () => string): void {
     this.#trace?.push(`${this.nowMs - 1_000_000_000} ms: ${text()}`);
+  }
+
+  /** A name for a random id of the product's, which would differ from run to run: its number among those of the trace. */
+  nameOf(id: string): string {
+    const name = this.#names.get(id) ?? `id-${this.#names.size + 1}`;
+    this.#names.set(id, name);
+    return name;
   }
 
   /** Records the first broken rule; the run then ends. */

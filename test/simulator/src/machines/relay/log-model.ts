@@ -21,7 +21,7 @@ export class LogModel {
     private readonly bug: string | undefined,
   ) {
     server.define({
-      'bus-identity': () => [{ busId: 'bus', logEpoch: 1 }],
+      'bus-identity': () => [{ busId: 'bus', logEpoch: 1, incarnation: 1 }],
       'ask-source': (transaction: Transaction) => {
         const { n, token } = this.#newest(transaction);
         return [{ busId: 'bus', logEpoch: 1, n, token }];
