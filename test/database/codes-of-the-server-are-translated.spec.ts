@@ -80,7 +80,7 @@ const CASES: readonly (readonly [state: string, code: string, work: () => Promis
   ['57014', 'DATABASE_UNAVAILABLE', () => run(`set statement_timeout to '20ms'`, 'select pg_sleep(5)')],
   ['23505', 'DATABASE_REFUSED', () => one.query('insert into business values (1, 1)')],
   ['WB001', 'TOPIC_UNKNOWN', () => one.query(`select waybill.publish('nowhere', 'k', '{}')`)],
-  ['WB003', 'FENCED', () => one.query(`select waybill.fence(1, 1, 1)`)],
+  ['WB003', 'FENCED', () => one.query(`select waybill.fence(1, 1, 1, waybill.incarnation())`)],
   [
     'WB004',
     'FENCED',

@@ -265,7 +265,7 @@ test('a position is read after the take, which waits for a delivery that is bein
   await last.query('begin');
   await last.query('insert into effect (n) values (1)');
   await last.query(
-    `select waybill.advance(p.group_id, p.partition_id, o.owner_epoch, 2, 2, p.log_epoch, null)
+    `select waybill.advance(p.group_id, p.partition_id, o.owner_epoch, 2, 2, p.log_epoch, null, waybill.incarnation())
        from waybill.consumer_position p join waybill.progress_owner o using (group_id, partition_id) where p.position = 1`,
   );
   const next = consumerWith();

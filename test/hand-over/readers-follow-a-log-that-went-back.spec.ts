@@ -104,6 +104,14 @@ async function haveEffect(...numbers: number[]): Promise<void> {
   expect(await effects()).toEqual(numbers);
 }
 
+/** Waits until the group has stored a position: between two deliveries that is done every second. */
+async function positionIs(position: number): Promise<void> {
+  const newest = 'select max(position)::int from waybill.consumer_position';
+  await waitUntil(async () => (await service.value(newest)) === position, {
+    describe: `position ${position} is stored`,
+  });
+}
+
 async function failsBecause(reason: RegExp): Promise<void> {
   await waitUntil(() => consumer?.status.failures.length === 1, { describe: 'the partition fails' });
   expect(consumer?.status.failures[0]?.reason).toMatch(reason);
@@ -186,6 +194,7 @@ describe('a group whose log lost a tail', () => {
       await write(delivery);
     };
     await consume(handler, 'key');
+    await positionIs(2);
     await publish([2, 3, 4]);
     const haveEffects = (count: number): Promise<void> =>
       waitUntil(async () => (await effects()).length === count, { describe: `${count} effects` });
@@ -215,10 +224,7 @@ describe('a group whose log lost a tail', () => {
     await publish(upTo(2));
     await consume(handler, 'key');
     // Where the log is cut below, the group has noted what it read.
-    await waitUntil(
-      async () => (await service.value('select max(position)::int from waybill.consumer_position')) === 2,
-      { describe: 'the position is stored' },
-    );
+    await positionIs(2);
     await publish([2, 3, 4]);
     const letters = async (): Promise<unknown[]> =>
       (

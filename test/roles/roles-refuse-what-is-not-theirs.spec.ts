@@ -290,12 +290,14 @@ describe('a service that may consume orders* in group shop', () => {
     ],
     [
       'a position by its function',
-      () => `select waybill.advance(${ids.billing}, ${ids.payments}, 5, 9, 9, 1, null)`,
+      () =>
+        `select waybill.advance(${ids.billing}, ${ids.payments}, 5, 9, 9, 1, null, waybill.incarnation())`,
       DENIED,
     ],
     [
       'positions by their function',
-      () => `select waybill.progress_begin(${ids.billing}, '{${ids.payments}}', '{5}', '{9}', 1)`,
+      () =>
+        `select waybill.progress_begin(${ids.billing}, '{${ids.payments}}', '{5}', '{9}', 1, array[waybill.incarnation()])`,
       DENIED,
     ],
     [
@@ -424,7 +426,7 @@ describe('a service that may consume orders* in group shop', () => {
     ['settings of a topic', () => `update waybill.topic set retention_ms = 1`, DENIED],
     [
       'a position back by its function',
-      () => `select waybill.progress_rewind(${ids.billing}, ${ids.payments}, 5, 2, 0)`,
+      () => `select waybill.progress_rewind(${ids.billing}, ${ids.payments}, 5, 2, 0, waybill.incarnation())`,
       DENIED,
     ],
     [

@@ -48,16 +48,21 @@ export class OwnService {
 
   async transaction<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     const client = await this.database.pool.connect();
+    // The error of a connection that is lost is also that of the statement that waits on it.
+    const unheard = (): void => {};
+    client.on('error', unheard);
+    let isLost = false;
     try {
       await client.query('begin');
       const result = await work(client);
       await client.query('commit');
       return result;
     } catch (error) {
-      await client.query('rollback');
+      await client.query('rollback').catch(() => (isLost = true));
       throw error;
     } finally {
-      client.release();
+      client.off('error', unheard);
+      client.release(isLost);
     }
   }
 

@@ -9,6 +9,7 @@ import {
   type Logger,
   OffsetOutOfRangeError,
   type PassResult,
+  ProgressWentBackError,
   resolveOptions,
   systemClock,
 } from '@waybill/kernel';
@@ -36,7 +37,7 @@ import { TopicPatterns } from './handler/topic-pattern.js';
 import { TopicWatch } from './handler/topic-watch.js';
 import { ProgressOwners } from './progress/progress-owners.js';
 import { ServiceWatch } from './progress/service-watch.js';
-import { ensureOwnGroup } from './statements.generated.js';
+import { ensureOwnGroup, readIncarnation } from './statements.generated.js';
 
 /** A consumer that has not been able to read for this many leases gives up its partitions. */
 const BLIND_LEASES = 3;
@@ -76,6 +77,8 @@ export class Consumer {
   #serviceId = '';
   /** The id of the group in the service's database. */
   #groupId = -1;
+  /** When the server of the service's database was started, as far as this process has seen. */
+  #incarnation = 0;
   /** Positions as they were told to the log. */
   readonly #reported = new Map<number, number>();
   /** Positions of partitions that were given up since. */
@@ -155,9 +158,7 @@ export class Consumer {
     await this.#assertOneDatabase();
     const { busId, logEpoch } = await log.identity();
     this.#serviceId = (await bindService(database.session, busId, logEpoch)).serviceId;
-    const [own] = await database.session.run(ensureOwnGroup, this.dependencies.group);
-    invariant(own !== undefined, 'group_ensure returned no row');
-    this.#groupId = own.groupId;
+    await this.#ensureGroup();
     await this.#watch.start();
     await this.#membership.start();
     const context = this.#laneContext();
@@ -178,6 +179,22 @@ export class Consumer {
     this.#fetcher.start();
     this.#ticker.start();
     this.#serviceWatch?.start();
+  }
+
+  /**
+   * Notes the group's id in the service's database, and the server.
+   * @throws ProgressWentBackError when the database went back, and has given the id to another group since
+   */
+  async #ensureGroup(): Promise<void> {
+    const { database, group } = this.dependencies;
+    const known = this.#groupId === -1 ? null : this.#groupId;
+    const [own] = await database.session.run(ensureOwnGroup, group, known);
+    invariant(own !== undefined, 'group_ensure returned no row');
+    const { groupId, incarnation } = own;
+    if (groupId === null || (known !== null && groupId !== known))
+      throw new ProgressWentBackError(`Group ${group} has another id in this database than before`);
+    this.#groupId = groupId;
+    this.#incarnation = incarnation;
   }
 
   /** What a handler writes and the group's progress must be in one transaction. */
@@ -336,9 +353,20 @@ export class Consumer {
     const now = this.#clock.monotonic();
     if (now - this.#reportedAt >= REPORT_MS) {
       this.#reportedAt = now;
+      await this.#followDatabase();
       await this.#reportPositions();
     }
     return 'idle';
+  }
+
+  /** Reads the progress again after the service's database has failed over, or its server was started again. */
+  async #followDatabase(): Promise<void> {
+    const [server] = await this.dependencies.database.session.run(readIncarnation);
+    if (server === undefined || server.incarnation === this.#incarnation) return;
+    await this.dependencies.log.topics.tellAgain();
+    await this.#ensureGroup();
+    this.#partitions.moveTo(this.#incarnation);
+    this.#fetcher.bell.ring();
   }
 
   /** Tells the log the positions that have changed since the last time. */

@@ -6,7 +6,7 @@ import { statement } from '@waybill/kernel/internal';
  * log, and the checksum of the batch that holds the record before the position.
  * Locks: the owner's row (share), until the transaction ends
  */
-export const advance = statement<[groupId: number, partitionId: number, ownerEpoch: number, position: number, inFlightEnd: number, logEpoch: number, checksum: number | null], Record<never, never>>('advance', `select :schema.advance($1, $2, $3, $4, $5, $6, $7)::text`);
+export const advance = statement<[groupId: number, partitionId: number, ownerEpoch: number, position: number, inFlightEnd: number, logEpoch: number, checksum: number | null, incarnation: number], Record<never, never>>('advance', `select :schema.advance($1, $2, $3, $4, $5, $6, $7, $8)::text`);
 
 /**
  * Notes that parked messages may be started from now on, and reads them. After a crash, that note remains. One that runs
@@ -27,7 +27,7 @@ returning m.log_offset as "offset", m.bucket_seq as "bucketSeq", m.key, m.header
  * nothing, if one of them has another owner, or its owner's row is locked.
  * Locks: the owners' rows (share), until the transaction ends; waits for none
  */
-export const beginProgress = statement<[groupId: number, partitionIds: readonly (number | null)[], ownerEpochs: readonly (number | null)[], positions: readonly (number | null)[], logEpoch: number], Record<never, never>>('begin-progress', `select :schema.progress_begin($1, $2, $3, $4, $5)::text`);
+export const beginProgress = statement<[groupId: number, partitionIds: readonly (number | null)[], ownerEpochs: readonly (number | null)[], positions: readonly (number | null)[], logEpoch: number, incarnations: readonly (number | null)[]], Record<never, never>>('begin-progress', `select :schema.progress_begin($1, $2, $3, $4, $5, $6)::text`);
 
 /**
  * Notes that a record is begun alone after a crash; returns how often it has been, including this time. The fence
@@ -68,15 +68,16 @@ export const delayParked = statement<[groupId: number, partitionId: number, offs
 export const drawRetryBudget = statement<[groupId: number, wanted: number, perSecond: number, burst: number], { granted: number }>('draw-retry-budget', `select :schema.retry_budget_draw($1, $2, $3, $4) as granted`);
 
 /**
- * The id of a group in the service's database; creates the group if it does not exist.
+ * The id of a group in the service's database, and when its server was started; creates the group if it does not exist, under
+ * the id that it had, if known, unless another has that id.
  */
-export const ensureOwnGroup = statement<[name: string], { groupId: number }>('ensure-own-group', `select :schema.group_ensure($1) as "groupId"`);
+export const ensureOwnGroup = statement<[name: string, knownId: number | null], { groupId: number | null; incarnation: number }>('ensure-own-group', `select :schema.group_ensure($1, $2) as "groupId", :schema.incarnation() as incarnation`);
 
 /**
- * Raises unless the partition is in this owner epoch. The last statement before COMMIT.
+ * Raises unless the partition is in this owner epoch, and the server the same as when it was taken. The last statement before COMMIT.
  * Locks: the owner's row (share), until the transaction ends
  */
-export const fence = statement<[groupId: number, partitionId: number, ownerEpoch: number], Record<never, never>>('fence', `select :schema.fence($1, $2, $3)::text`);
+export const fence = statement<[groupId: number, partitionId: number, ownerEpoch: number, incarnation: number], Record<never, never>>('fence', `select :schema.fence($1, $2, $3, $4)::text`);
 
 /**
  * Writes the verdict on records: 1 done, 2 dead, 3 parked, 4 expired, 5 dropped.
@@ -166,6 +167,11 @@ export const readChecksumsBefore = statement<[groupId: number, partitionId: numb
  order by n.position`);
 
 /**
+ * When the server of the service's database was started, in microseconds.
+ */
+export const readIncarnation = statement<[], { incarnation: number }>('read-incarnation', `select :schema.incarnation() as incarnation`);
+
+/**
  * The offsets at or above a position that already have a verdict, for several partitions.
  * Index: delivery_mark_offset
  */
@@ -214,7 +220,7 @@ export const readPositions = statement<[groupId: number, partitionIds: readonly 
  * Locks: the owners' rows that are free
  * Index: progress_owner_pkey
  */
-export const reclaimProgress = statement<[groupId: number, partitionIds: readonly (number | null)[], ownerEpochs: readonly (number | null)[]], { partitionId: number; ownerEpoch: number | null }>('reclaim-progress', `with mine as (
+export const reclaimProgress = statement<[groupId: number, partitionIds: readonly (number | null)[], ownerEpochs: readonly (number | null)[]], { partitionId: number; ownerEpoch: number | null; incarnation: number }>('reclaim-progress', `with mine as (
   select o.partition_id, o.owner_epoch
     from unnest($2::integer[], $3::bigint[]) as w (id, epoch)
     join :schema.progress_owner o on o.group_id = $1 and o.partition_id = w.id and o.owner_epoch = w.epoch
@@ -232,7 +238,7 @@ export const reclaimProgress = statement<[groupId: number, partitionIds: readonl
    where o.group_id = $1 and o.partition_id = f.partition_id
   returning o.partition_id, o.owner_epoch
 )
-select m.partition_id as "partitionId", r.owner_epoch as "ownerEpoch"
+select m.partition_id as "partitionId", r.owner_epoch as "ownerEpoch", :schema.incarnation() as incarnation
   from mine m
   left join raised r on r.partition_id = m.partition_id`);
 
@@ -268,18 +274,18 @@ export const restParked = statement<[groupId: number, partitionId: number], Reco
  * Takes one partition whatever its grant was, if it is still in that owner epoch; null if not.
  * Locks: the owner's row; waits for a delivery that holds it, for 3 seconds at most
  */
-export const retakeProgress = statement<[groupId: number, partitionId: number, ownerEpoch: number, grantEpoch: number, memberId: string, logEpoch: number], { ownerEpoch: number | null }>('retake-progress', `select :schema.progress_retake($1, $2, $3, $4, $5::uuid, $6) as "ownerEpoch"`);
+export const retakeProgress = statement<[groupId: number, partitionId: number, ownerEpoch: number, grantEpoch: number, memberId: string, logEpoch: number], { ownerEpoch: number | null; incarnation: number }>('retake-progress', `select :schema.progress_retake($1, $2, $3, $4, $5::uuid, $6) as "ownerEpoch", :schema.incarnation() as incarnation`);
 
 /**
  * Takes a group over into a newer history of the log, from the cut on, under the fence; see the function. Returns the position.
  * Locks: the owner's row (share), until the transaction ends
  */
-export const rewindProgress = statement<[groupId: number, partitionId: number, ownerEpoch: number, logEpoch: number, cut: number], { position: number }>('rewind-progress', `select :schema.progress_rewind($1, $2, $3, $4, $5) as position`);
+export const rewindProgress = statement<[groupId: number, partitionId: number, ownerEpoch: number, logEpoch: number, cut: number, incarnation: number], { position: number }>('rewind-progress', `select :schema.progress_rewind($1, $2, $3, $4, $5, $6) as position`);
 
 /**
  * Takes partitions by the log's grants, under new owner epochs; no row for those of which the service's database knows the
  * same or a newer grant. Late transactions of an earlier owner fail.
  * Locks: the owners' rows; waits for deliveries that hold them, for 3 seconds at most
  */
-export const takeProgress = statement<[groupId: number, partitionIds: readonly (number | null)[], grantEpochs: readonly (number | null)[], memberId: string, logEpoch: number], { partitionId: number; ownerEpoch: number }>('take-progress', `select t.of_partition as "partitionId", t.new_epoch as "ownerEpoch"
+export const takeProgress = statement<[groupId: number, partitionIds: readonly (number | null)[], grantEpochs: readonly (number | null)[], memberId: string, logEpoch: number], { partitionId: number; ownerEpoch: number; incarnation: number }>('take-progress', `select t.of_partition as "partitionId", t.new_epoch as "ownerEpoch", :schema.incarnation() as incarnation
   from :schema.progress_take($1, $2, $3, $4::uuid, $5) t`);

@@ -210,8 +210,8 @@ export const relayAmend = statement<[firstN: number, newestN: number, newestToke
  * Begins a pass: takes the relay's lock, and returns the newest pass, a new snapshot and the size of the difference.
  * Locks: the relay's advisory lock (tried, not waited for), until the transaction ends
  */
-export const relayBegin = statement<[measureLimit: number, leaseMs: number], { state: string; n: number; token: string; confirmedN: number; base: string; target: string; windowId: number | null; windowEnd: number | null; inWindows: boolean }>('relay-begin', `select b.state, b.n, b.token::text as token, b.confirmed_n as "confirmedN", b.base, b.target, b.window_id as "windowId",
-       b.window_end as "windowEnd", b.in_windows as "inWindows"
+export const relayBegin = statement<[measureLimit: number, leaseMs: number], { state: string; n: number; token: string; confirmedN: number; base: string; target: string; windowId: number | null; windowEnd: number | null; inWindows: boolean; incarnation: number }>('relay-begin', `select b.state, b.n, b.token::text as token, b.confirmed_n as "confirmedN", b.base, b.target, b.window_id as "windowId",
+       b.window_end as "windowEnd", b.in_windows as "inWindows", b.incarnation
   from :schema.relay_begin($1, $2) b`);
 
 /**
@@ -235,10 +235,10 @@ export const relayNewest = statement<[], { n: number; token: string; confirmedN:
   from :schema.relay_newest() w`);
 
 /**
- * Whether any message after the cursor is waiting.
+ * Whether any message after the cursor is waiting, and when the server was started.
  * Index: outbox_xid
  */
-export const relayProbe = statement<[base: string], { waiting: boolean }>('relay-probe', `select :schema.relay_probe($1::pg_snapshot) as waiting`);
+export const relayProbe = statement<[base: string], { waiting: boolean; incarnation: number }>('relay-probe', `select :schema.relay_probe($1::pg_snapshot) as waiting, :schema.incarnation() as incarnation`);
 
 /**
  * Starts the relay over from what service and log both know, keeping messages that are not in the log. For operators.

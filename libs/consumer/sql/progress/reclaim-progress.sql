@@ -2,7 +2,7 @@
 -- the row, which this does not wait for, the epoch stays and null is returned. Late transactions with the old epoch fail:
 -- afterwards it is certain which of the owner's transactions with lost responses have been committed.
 -- Params: groupId integer, partitionIds integer[], ownerEpochs bigint[]
--- Returns: partitionId integer, ownerEpoch bigint?
+-- Returns: partitionId integer, ownerEpoch bigint?, incarnation bigint
 -- Locks: the owners' rows that are free
 -- Index: progress_owner_pkey
 with mine as (
@@ -23,6 +23,6 @@ with mine as (
    where o.group_id = $1 and o.partition_id = f.partition_id
   returning o.partition_id, o.owner_epoch
 )
-select m.partition_id as "partitionId", r.owner_epoch as "ownerEpoch"
+select m.partition_id as "partitionId", r.owner_epoch as "ownerEpoch", :schema.incarnation() as incarnation
   from mine m
   left join raised r on r.partition_id = m.partition_id;

@@ -204,7 +204,7 @@ export class OwnedPartitions {
     const restarted = lanes.filter((lane) => changes.get(lane) === 'restarted');
     const healed = lanes.filter((lane) => changes.get(lane) === 'healed');
     if (restarted.length === 0 && healed.length === 0) return false;
-    this.#reopen(healed);
+    this.#reopen(healed, 'the log is in a new epoch');
     if (restarted.length > 0) {
       const { log, group } = this.dependencies;
       const places = restarted.map(({ place }) => place);
@@ -216,7 +216,16 @@ export class OwnedPartitions {
     return true;
   }
 
-  #reopen(lanes: readonly PartitionLane[]): void {
+  /**
+   * Opens lanes again that were opened on another server of the service's database: this one may lack the last of what they
+   * have done, and they would go on behind it.
+   */
+  moveTo(incarnation: number): void {
+    const left = this.lanes().filter((lane) => !lane.isOf(incarnation));
+    this.#reopen(left, "the service's database is on another server, or that was started again");
+  }
+
+  #reopen(lanes: readonly PartitionLane[], why: string): void {
     if (lanes.length === 0) return;
     for (const lane of lanes) {
       lane.abort();
@@ -228,7 +237,7 @@ export class OwnedPartitions {
       this.#later(partition, 0);
     }
     const { logger, group } = this.dependencies;
-    logger.warn('the log is in a new epoch: its partitions are opened again', { group });
+    logger.warn(`${why}: its partitions are opened again`, { group });
   }
 
   /** Passes a fetched batch to its lane. */

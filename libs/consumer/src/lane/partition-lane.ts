@@ -103,6 +103,11 @@ export class PartitionLane {
     return this.#abort.signal.aborted;
   }
 
+  /** Whether its progress was read on this server of the service's database, or has been committed there since. */
+  isOf(incarnation: number): boolean {
+    return this.environment.progress.ownership.incarnation === incarnation;
+  }
+
   /** How the log that it reads has changed since it was compared with what the lane has read. */
   changeTo({ logEpoch, incarnation }: LogHistory): 'none' | 'restarted' | 'healed' {
     if (logEpoch !== this.history.logEpoch) return 'healed';

@@ -89,6 +89,7 @@ export function advanceTogether(
     firsts.map(({ ownership }) => ownership.ownerEpoch),
     firsts.map(({ position }) => position),
     logEpoch,
+    firsts.map(({ ownership }) => ownership.incarnation),
   );
 }
 
@@ -107,7 +108,7 @@ export class PartitionProgress {
    */
   advance(position: number, inFlightEnd: number, checksum: number | undefined): BoundStatement {
     const { groupId, logEpoch } = this;
-    const { partitionId, ownerEpoch } = this.ownership;
+    const { partitionId, ownerEpoch, incarnation } = this.ownership;
     return bindStatement(
       advance,
       groupId,
@@ -117,13 +118,15 @@ export class PartitionProgress {
       inFlightEnd,
       logEpoch,
       checksum ?? null,
+      incarnation,
     );
   }
 
   /** Goes on in this epoch of the log, of which everything from the cut on is new to the group; to be sent last. */
   rewind(cut: number): BoundStatement {
-    const { partitionId, ownerEpoch } = this.ownership;
-    return bindStatement(rewindProgress, this.groupId, partitionId, ownerEpoch, this.logEpoch, cut);
+    const { groupId, logEpoch } = this;
+    const { partitionId, ownerEpoch, incarnation } = this.ownership;
+    return bindStatement(rewindProgress, groupId, partitionId, ownerEpoch, logEpoch, cut, incarnation);
   }
 
   /** Writes marks of records; to be followed by {@link fence} or {@link advance}. */
@@ -139,8 +142,8 @@ export class PartitionProgress {
 
   /** Raises FencedError unless this owner still has the partition; to be sent last. */
   fence(): BoundStatement {
-    const { partitionId, ownerEpoch } = this.ownership;
-    return bindStatement(fence, this.groupId, partitionId, ownerEpoch);
+    const { partitionId, ownerEpoch, incarnation } = this.ownership;
+    return bindStatement(fence, this.groupId, partitionId, ownerEpoch, incarnation);
   }
 
   /** Notes that a record is begun alone, and returns how often that has been; to be followed by {@link fence}. */

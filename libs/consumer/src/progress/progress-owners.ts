@@ -7,6 +7,11 @@ export interface Ownership {
   readonly partitionId: number;
   /** The service's own counter: every write for the partition is fenced by it. */
   readonly ownerEpoch: number;
+  /**
+   * When the server on which it was taken was started. Another one may lack the last of what was committed in this epoch, so
+   * the fence lets nothing pass there before the progress is read again.
+   */
+  readonly incarnation: number;
 }
 
 /** Dependencies of {@link ProgressOwners}. */
@@ -74,8 +79,10 @@ export class ProgressOwners {
         const grant = held.get(partitionId);
         if (grant === undefined) continue;
         const [again] = await database.runTogether([this.#retake(grant, ownerEpoch)]);
-        const epoch = (again as { ownerEpoch: number | null }[])[0]?.ownerEpoch ?? null;
-        if (epoch !== null) taken.set(partitionId, { partitionId, ownerEpoch: epoch });
+        const [row] = again as { ownerEpoch: number | null; incarnation: number }[];
+        if (row === undefined || row.ownerEpoch === null) continue;
+        const { ownerEpoch: epoch, incarnation } = row;
+        taken.set(partitionId, { partitionId, ownerEpoch: epoch, incarnation });
       }
     }
     await this.#report(grants, taken);
@@ -96,9 +103,9 @@ export class ProgressOwners {
       ownerships.map(({ ownerEpoch }) => ownerEpoch),
     );
     return new Map(
-      rows.map(({ partitionId, ownerEpoch }) => [
+      rows.map(({ partitionId, ownerEpoch, incarnation }) => [
         partitionId,
-        ownerEpoch === null ? undefined : { partitionId, ownerEpoch },
+        ownerEpoch === null ? undefined : { partitionId, ownerEpoch, incarnation },
       ]),
     );
   }

@@ -22,6 +22,10 @@ export class TopicCopy implements TopicListener {
     for (const [name, partitions] of changed) this.#stored.set(name, JSON.stringify(partitions));
   }
 
+  forget(): void {
+    this.#stored.clear();
+  }
+
   /** What is stored; nothing for a login that may not read it. */
   recall(): Promise<readonly PartitionRow[]> {
     return unlessForbidden(() => this.session.run(recallTopics), []);
@@ -57,7 +61,7 @@ function byTopic(rows: readonly PartitionRow[]): Map<string, PartitionRow[]> {
 }
 
 async function unlessForbidden<T>(work: () => Promise<T>, otherwise: T): Promise<T>;
-async function unlessForbidden<T>(work: () => Promise<unknown>, otherwise: undefined): Promise<void>;
+async function unlessForbidden(work: () => Promise<unknown>, otherwise: undefined): Promise<void>;
 async function unlessForbidden<T>(work: () => Promise<T>, otherwise: T): Promise<T> {
   try {
     return await work();

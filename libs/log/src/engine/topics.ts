@@ -68,6 +68,8 @@ export interface PartitionRow {
 /** Is told what the log says of topics, before anyone else uses it. */
 export interface TopicListener {
   learn(rows: readonly PartitionRow[]): Promise<void>;
+  /** Takes nothing any more for something that it has been told. */
+  forget(): void;
   /** Every partition of every topic that it was told of. */
   recall(): Promise<readonly PartitionRow[]>;
 }
@@ -196,6 +198,12 @@ export class Topics {
   /** The topic and number of a partition id. Known for every topic that has been seen. */
   locate(partitionId: number): { topic: string; number: number } | undefined {
     return this.#byPartition.get(partitionId);
+  }
+
+  /** Tells the service of every topic again: its database may have lost what it was told last. */
+  async tellAgain(): Promise<void> {
+    this.listener?.forget();
+    await this.list();
   }
 
   /** Every existing topic. */

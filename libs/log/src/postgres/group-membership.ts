@@ -49,6 +49,8 @@ export class GroupMembership implements Membership {
   readonly #releases: ReleaseBatch;
   #groupId: number | undefined;
   #logEpoch = 0;
+  /** When the log's server was started, when this member joined. */
+  #incarnation: number | undefined;
   #heardAt = 0;
   #leaving = false;
   #unsubscribe: (() => void) | undefined;
@@ -94,11 +96,24 @@ export class GroupMembership implements Membership {
 
   /** Joins the group. */
   async start(): Promise<void> {
-    const { group, serviceId } = this.#options;
-    const [row] = await this.database.session.run(joinGroup, group, serviceId());
-    this.#groupId = row?.groupId;
+    await this.#join();
     this.#unsubscribe = this.signals.subscribe('group', this.#service.bell);
     this.#service.start();
+  }
+
+  /**
+   * Joins the group by its name, and loses what it had in one of another id. A log that went back may have lost the group, and
+   * have given its id to another one since.
+   */
+  async #join(): Promise<void> {
+    const { group, serviceId } = this.#options;
+    const { session } = this.database;
+    // Before the id: joined on a server that is left right after, it joins once more.
+    const [identity] = await session.run(busIdentity);
+    const [row] = await session.run(joinGroup, group, serviceId());
+    if (row?.groupId !== this.#groupId) for (const grant of this.owned) this.#giveUp(grant, 'onLost');
+    this.#groupId = row?.groupId;
+    this.#incarnation = identity?.incarnation;
   }
 
   /**
@@ -165,12 +180,13 @@ export class GroupMembership implements Membership {
 
   /** One heartbeat, and the changes that follow from it. */
   async runOnce(): Promise<'idle'> {
-    const groupId = this.groupId;
     const heardAt = this.#clock.monotonic();
     const session = this.database.session;
     const topics = this.#leaving ? [] : this.#options.topics();
     const [identity] = await session.run(busIdentity);
     this.#logEpoch = identity?.logEpoch ?? this.#logEpoch;
+    if (identity?.incarnation !== this.#incarnation) await this.#join();
+    const { groupId } = this;
     await session.run(heartbeat, groupId, this.memberId, topics, this.#options.leaseMs);
     this.#heardAt = heardAt;
     let owners = await session.run(readOwners, groupId);

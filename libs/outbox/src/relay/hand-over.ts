@@ -162,6 +162,8 @@ export class HandOver {
       // Read after the answer: a pass that the log holds is committed here.
       const [newest] = await this.dependencies.database.session.run(relayNewest);
       if (newest === undefined) throw new LogWentBackError('The outbox has no pass');
+      // What was answered by a log that has lost it since is not answered any more.
+      this.#answeredN = Math.min(this.#answeredN, state.n);
       if (state.n > newest.n || (state.n === newest.n && state.n > 0 && !(await this.#isHeld(state)))) {
         // Another relay may be quicker than the two questions.
         if (asked === 1) continue;

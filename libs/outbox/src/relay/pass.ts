@@ -18,6 +18,8 @@ export interface Begun extends PassId {
   readonly windowId: number | null;
   readonly windowEnd: number | null;
   readonly inWindows: boolean;
+  /** When the server was started. */
+  readonly incarnation: number;
 }
 
 /** A pass to be stored in the service's database before its rows are appended: what it takes, exactly. */

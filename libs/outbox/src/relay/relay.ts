@@ -96,7 +96,10 @@ export class Relay {
   readonly #reader: DifferenceReader;
   readonly #handOver: HandOver;
   readonly #logger: Logger;
+  /** The cursor, as it was on this server; undefined if rows may be waiting behind it. */
   #base: string | undefined;
+  /** When the server of the outbox was started, as far as this relay has seen. */
+  #incarnation: number | undefined;
   #hintedAt = -Infinity;
   /** A ring has come since the last poll: most likely messages are waiting, and no probe is needed. */
   #isRung = false;
@@ -160,7 +163,8 @@ export class Relay {
     if (!this.#handOver.isSettled && !(await this.#settle())) return 'idle';
     if (this.#base !== undefined && !this.#isRung) {
       const [probe] = await this.dependencies.database.session.run(relayProbe, this.#base);
-      if (probe?.waiting !== true) {
+      await this.#follow(probe?.incarnation);
+      if (probe?.waiting !== true && this.#base !== undefined) {
         await this.#handOver.look();
         return this.#handOver.isSettled ? 'idle' : 'again';
       }
@@ -197,6 +201,22 @@ export class Relay {
     }
   }
 
+  /**
+   * Notes the server of the outbox. Another one, or the same one started again, may lack what was committed last: then the
+   * cursor says nothing about its transaction ids, which it gives out again, and log and outbox may disagree.
+   * @returns whether it is another one
+   */
+  async #follow(incarnation: number | undefined): Promise<boolean> {
+    const isMoved = this.#incarnation !== undefined && this.#incarnation !== incarnation;
+    if (isMoved) {
+      this.#base = undefined;
+      this.#handOver.doubt();
+      await this.dependencies.log.topics.tellAgain();
+    }
+    this.#incarnation = incarnation;
+    return isMoved;
+  }
+
   /** Waits until all that this relay has sent to the log is answered, or has failed. */
   drain(): Promise<void> {
     return this.#handOver.drain();
@@ -212,7 +232,8 @@ export class Relay {
       await connection.rollback();
       return 'idle';
     }
-    if (!this.#handOver.follows(begun)) {
+    const isMoved = await this.#follow(begun.incarnation);
+    if (isMoved || !this.#handOver.follows(begun)) {
       await connection.rollback();
       this.#handOver.doubt();
       return 'again';

@@ -80,7 +80,7 @@ $$;
 -- state: busy (another relay is in a pass), idle, or ready. window_id and window_end are given for a large difference.
 create function :schema.relay_begin(measure_limit integer, lease_ms integer)
 returns table (state text, n bigint, token uuid, confirmed_n bigint, base text, target text, window_id bigint,
-               window_end bigint, in_windows boolean, row_count integer)
+               window_end bigint, in_windows boolean, row_count integer, incarnation bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -107,6 +107,7 @@ begin
   n := newest.n;
   token := newest.token;
   confirmed_n := newest.confirmed_n;
+  incarnation := :schema.incarnation();
   if newest.upto_id < newest.end_id then
     state := 'ready';
     base := newest.base::text;

@@ -97,6 +97,7 @@ const SERVICE_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   timer_set_aside: SERVICE,
   outbox_empty_slot: SERVICE,
   // Progress.
+  incarnation: SERVICE,
   group_ensure: SERVICE,
   assert_read_committed: SERVICE,
   progress_take: SERVICE,

@@ -5,7 +5,7 @@ export const serviceMigration0003: Migration = {
   number: 3,
   name: '0003-service',
   breaking: false,
-  checksum: 'bbb416e049008ecd6e6f1f76ecb4b025f5211b076fb88eb0740f9d30bde137f3',
+  checksum: '42812fc7747e2902c2acbbe184253066f4abaa624c1d329221ba63903073e706',
   sql: `-- The service that this database belongs to, and what it knows of its bus: topics and consumer groups.
 
 -- One row. The id names the service on every bus, and is made once. bus_id is the bus that it is bound to since its first
@@ -45,6 +45,12 @@ create table :schema.consumer_group (
   name       text not null unique check (length(name) between 1 and 249),
   created_at timestamptz not null default clock_timestamp()
 );
+
+-- When the server was started, in microseconds since the epoch. By it a process notices that its transactions come to another
+-- server than before, which may lack what the former one had committed: what it knows of the database is then read again.
+create function :schema.incarnation() returns bigint
+language sql stable
+return (date_part('epoch', pg_postmaster_start_time()) * 1000000)::bigint;
 
 -- A time as milliseconds since the epoch.
 create function :schema.timer_ms(moment timestamptz) returns bigint
@@ -153,18 +159,25 @@ begin
 end
 $$;
 
--- The id of a consumer group in this database; creates the group if it does not exist.
-create function :schema.group_ensure(group_name text) returns integer
+-- The id of a consumer group in this database; creates the group if it does not exist. known_id: under which a process knows
+-- it; then it is created under no other, for a database that went back and lost it. Null if another group has that id.
+create function :schema.group_ensure(group_name text, known_id integer) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   found_id integer;
 begin
-  select g.id into found_id from :schema.consumer_group g where g.name = group_name;
-  if found_id is null then
-    insert into :schema.consumer_group (name) values (group_name) on conflict (name) do nothing;
+  loop
     select g.id into found_id from :schema.consumer_group g where g.name = group_name;
-  end if;
+    exit when found_id is not null or exists (select from :schema.consumer_group g where g.id = known_id);
+    -- The next number may be that of a group that was created under the id that it had.
+    if known_id is null then
+      insert into :schema.consumer_group (name) values (group_name) on conflict do nothing;
+    else
+      insert into :schema.consumer_group (id, name) overriding system value values (known_id, group_name)
+      on conflict do nothing;
+    end if;
+  end loop;
   return found_id;
 end
 $$;

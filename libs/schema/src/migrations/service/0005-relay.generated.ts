@@ -5,7 +5,7 @@ export const serviceMigration0005: Migration = {
   number: 5,
   name: '0005-relay',
   breaking: false,
-  checksum: '444bd66ebc2dfbfd81d062577cbef76e8ada6d9f76cbc36e14e8eecf5abb9ac4',
+  checksum: 'b3caebc4ea44fbc0767566ba0325551697275b1c452d7bcdf975ce8db511ad5e',
   sql: `-- The relay: which rows of the outbox it has handed over to the log. The cursor is a snapshot: rows that are visible in a
 -- newer snapshot and not in it have been committed since (PgQ has read its queues this way since 2007).
 
@@ -88,7 +88,7 @@ $$;
 -- state: busy (another relay is in a pass), idle, or ready. window_id and window_end are given for a large difference.
 create function :schema.relay_begin(measure_limit integer, lease_ms integer)
 returns table (state text, n bigint, token uuid, confirmed_n bigint, base text, target text, window_id bigint,
-               window_end bigint, in_windows boolean, row_count integer)
+               window_end bigint, in_windows boolean, row_count integer, incarnation bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -115,6 +115,7 @@ begin
   n := newest.n;
   token := newest.token;
   confirmed_n := newest.confirmed_n;
+  incarnation := :schema.incarnation();
   if newest.upto_id < newest.end_id then
     state := 'ready';
     base := newest.base::text;

@@ -5,7 +5,7 @@ export const serviceMigration0006: Migration = {
   number: 6,
   name: '0006-progress',
   breaking: false,
-  checksum: 'ddb3c63db70a771e09d9ac0632537934801c0c97016e9f3eaa086a214282510a',
+  checksum: '9e7c1ca117db7877ee7292e37908d36e4dc0294b4592d6c83000d5b75c672078',
   sql: `-- The progress of consumer groups, which decides about effects: owners of partitions, positions, marks, charges for
 -- crashes, parked messages, dead letters.
 
@@ -207,12 +207,17 @@ begin
 end
 $$;
 
--- Raises unless the partition is in this owner epoch. The share lock keeps it from changing hands until the transaction
--- ends. The last statement before COMMIT; it evaluates no policy.
-create function :schema.fence(of_group integer, of_partition integer, in_epoch bigint) returns void
+-- Raises unless the partition is in this owner epoch, and the server the one on which its owner has read the progress: a
+-- standby that was promoted may lack the last of what that owner has committed, while the epoch is the same. The share lock
+-- keeps it from changing hands until the transaction ends. The last statement before COMMIT; it evaluates no policy.
+create function :schema.fence(of_group integer, of_partition integer, in_epoch bigint, on_server bigint) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if on_server <> :schema.incarnation() then
+    raise exception using errcode = 'WB003',
+      message = format('partition %s was taken before this server was started', of_partition);
+  end if;
   perform from :schema.progress_owner o
    where o.group_id = of_group and o.partition_id = of_partition and o.owner_epoch = in_epoch
      for share;
@@ -225,20 +230,20 @@ $$;
 
 -- Stores a position under the fence.
 create function :schema.advance(of_group integer, of_partition integer, in_epoch bigint, new_position bigint,
-                                new_in_flight_end bigint, in_log_epoch bigint, new_checksum bigint) returns void
+                                new_in_flight_end bigint, in_log_epoch bigint, new_checksum bigint, on_server bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   insert into :schema.consumer_position (group_id, partition_id, owner_epoch, position, in_flight_end, log_epoch, checksum)
   values (of_group, of_partition, in_epoch, new_position, new_in_flight_end, in_log_epoch, new_checksum);
-  perform :schema.fence(of_group, of_partition, in_epoch);
+  perform :schema.fence(of_group, of_partition, in_epoch, on_server);
 end
 $$;
 
 -- Stores where a group begins in partitions, with nothing in flight, under the fence of each. If one has another owner, or
 -- its row is locked, all of it fails: a batch never waits.
 create function :schema.progress_begin(of_group integer, partition_ids integer[], in_epochs bigint[], new_positions bigint[],
-                                       in_log_epoch bigint) returns void
+                                       in_log_epoch bigint, on_servers bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -248,8 +253,9 @@ begin
   select of_group, w.id, w.epoch, w.position, w.position, in_log_epoch
     from unnest(partition_ids, in_epochs, new_positions) as w (id, epoch, position);
 
-  perform from unnest(partition_ids, in_epochs) as w (id, epoch)
+  perform from unnest(partition_ids, in_epochs, on_servers) as w (id, epoch, server)
     join :schema.progress_owner o on o.group_id = of_group and o.partition_id = w.id and o.owner_epoch = w.epoch
+                                 and w.server = :schema.incarnation()
      for share of o nowait;
   get diagnostics held = row_count;
   if held <> cardinality(partition_ids) then
@@ -264,7 +270,7 @@ $$;
 -- that are parked or dead stay, at negative offsets: before all others of their keys, the older histories first. Under the
 -- fence, in an owner epoch in which no position was stored. Returns the position.
 create function :schema.progress_rewind(of_group integer, of_partition integer, in_epoch bigint, in_log_epoch bigint,
-                                        from_cut bigint) returns bigint
+                                        from_cut bigint, on_server bigint) returns bigint
 language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -286,7 +292,7 @@ begin
   insert into :schema.consumer_position (group_id, partition_id, owner_epoch, position, in_flight_end, log_epoch, checksum)
   values (of_group, of_partition, in_epoch, least(stored.position, from_cut), least(stored.position, from_cut), in_log_epoch,
           case when stored.position <= from_cut then stored.checksum end);
-  perform :schema.fence(of_group, of_partition, in_epoch);
+  perform :schema.fence(of_group, of_partition, in_epoch, on_server);
   return least(stored.position, from_cut);
 end
 $$;
