@@ -57,6 +57,8 @@ async function complaints({ group = 'shop', ...options }: Options): Promise<stri
   }).compile();
   module.useLogger(false);
   const app = module.createNestMicroservice({ strategy: module.get(WaybillServer) });
+  // Without them a service that has run for some seconds is told so, as a slow one has.
+  app.enableShutdownHooks();
   try {
     await app.listen();
     const { guards, halves, relay, scheduler, sagas, outbox } = app.get(Waybill);
