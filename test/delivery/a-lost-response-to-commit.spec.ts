@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
+import { Consumer, type ConsumerDependencies, type Handler, resolveSubscription } from '@waybill/consumer';
+import { DeadLetters } from '@waybill/dead-letter';
 import {
   DatabaseUnavailableError,
   PgDatabase,
@@ -7,6 +8,7 @@ import {
   type TransactionRunner,
   type TransactionWork,
 } from '@waybill/kernel';
+import { PostgresLogEngine } from '@waybill/log/postgres';
 import { migrate } from '@waybill/schema';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import type pg from 'pg';
@@ -53,15 +55,19 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     transactions: TransactionRunner,
     handler: Handler,
     maxProcessingMs = 5_000,
+    { database, log }: Pick<ConsumerDependencies, 'database' | 'log'> = {
+      database: fixture.database,
+      log: fixture.engine,
+    },
   ): Promise<void> => {
     const retry = { maxAttempts: 2, delayMs: 1 };
     consumer = new Consumer(
       {
         group: 'test',
         subscriptions: [resolveSubscription('orders', handler, { concurrency, retry, maxProcessingMs })],
-        database: fixture.database,
+        database,
         transactions: transactions as TransactionRunner,
-        log: fixture.engine,
+        log,
       },
       { leaseMs: 20_000, heartbeatMs: 200 },
     );
@@ -167,41 +173,42 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     expect(letter).toMatchObject({ errorClass: 'HandlerTimedOutError', attempts: 2 });
   });
 
-  test('a handler that swallows a failed statement has not succeeded, in the same database or in another', async () => {
-    const swallow: Handler = async (delivery) => {
-      await keep(delivery);
-      if ((delivery.payload as { n: number }).n === 2) return;
-      await (delivery.transaction as pg.PoolClient).query('select 1 / 0').catch(() => undefined);
-    };
+  const swallow: Handler = async (delivery) => {
+    await keep(delivery);
+    if ((delivery.payload as { n: number }).n === 2) return;
+    await (delivery.transaction as pg.PoolClient).query('select 1 / 0').catch(() => undefined);
+  };
+
+  test('a handler that swallows a failed statement has not succeeded', async () => {
     await consume(new PgTransactionRunner(handlers), swallow);
     await publishBoth();
     await waitUntil(async () => (await effects()).includes(2), { describe: 'the second message is handled' });
     expect(await effects()).toEqual([2]);
     expect(await fixture.deadLetters.list()).toHaveLength(1);
-    await consumer?.stop();
+  });
 
+  test('a handler that swallows a failed statement has not succeeded, with the log in another database', async () => {
     other = await testDatabase('other');
-    await migrate(other);
-    const elsewhere = new PgDatabase(other);
+    await migrate({ connectionString: other.connectionString, part: 'service' });
+    const service = new PgDatabase(other);
     try {
-      await elsewhere.pool.query(
+      await service.pool.query(
         'create table effect (id bigint generated always as identity, n int, attempt int)',
       );
-      await fixture.database.pool.query(
-        'truncate waybill.consumer_position, waybill.delivery_mark, waybill.dead_letter',
-      );
-      await consume(new PgTransactionRunner(elsewhere), swallow);
+      await publishBoth();
+      const log = new PostgresLogEngine(fixture.database, { service });
+      await consume(new PgTransactionRunner(service), swallow, 5_000, { database: service, log });
       await waitUntil(
-        async () => (await elsewhere.pool.query('select from effect where n = 2')).rowCount === 1,
+        async () => (await service.pool.query('select from effect where n = 2')).rowCount === 1,
         {
           describe: 'the second message is handled there',
         },
       );
-      expect((await elsewhere.pool.query('select n from effect')).rows).toEqual([{ n: 2 }]);
-      expect(await fixture.deadLetters.list()).toHaveLength(1);
+      expect((await service.pool.query('select n from effect')).rows).toEqual([{ n: 2 }]);
+      expect(await new DeadLetters(service, log).list()).toHaveLength(1);
       await consumer?.stop();
     } finally {
-      await elsewhere.close();
+      await service.close();
     }
   });
 });

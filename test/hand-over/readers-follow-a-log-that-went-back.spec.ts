@@ -200,12 +200,15 @@ describe('a group whose log lost a tail', () => {
       waitUntil(async () => (await effects()).length === count, { describe: `${count} effects` });
     await haveEffects(4);
     expect((await effects()).toSorted((a, b) => a - b)).toEqual([0, 1, 3, 4]);
+    const position = (): Promise<number> =>
+      service.value('select max(position)::int from waybill.consumer_position');
+    await waitUntil(async () => (await position()) === 2, { describe: 'the position is stored' });
     // As if its process had ended.
     const stopped = consumer?.stop();
     await service.database.pool.query('update waybill.progress_owner set owner_epoch = owner_epoch + 1');
     held.abort();
     await stopped;
-    expect(await service.value('select max(position)::int from waybill.consumer_position')).toBe(2);
+    expect(await position()).toBe(2);
     await loseFrom(3);
     await publish([100, 101], other);
     await heal();

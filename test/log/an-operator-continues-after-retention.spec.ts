@@ -33,13 +33,16 @@ async function consume(handled: number[]): Promise<Consumer> {
   return consumer;
 }
 
-/** The statement of the document, for this test's topic. */
-function documented(): string {
+/** The statements of the document, for this test's topic: where the log starts, and the position that is put there. */
+function documented(): string[] {
   const text = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'OPERATIONS.md'), 'utf8');
   const section = text.slice(text.indexOf('### A group has lost records'));
-  const sql = /```sql\n(?<sql>[^`]*)```/.exec(section)?.groups?.['sql'] ?? '';
-  expect(sql).toContain("'orders.placed'");
-  return sql.replace("'orders.placed'", "'orders'");
+  const statements = [...section.matchAll(/```sql\n(?<sql>[^`]*)```/g)].slice(0, 2);
+  return statements.map(({ groups }) => {
+    const sql = groups?.['sql'] ?? '';
+    expect(sql).toContain("'orders.placed'");
+    return sql.replace("'orders.placed'", "'orders'");
+  });
 }
 
 async function publish(n: number): Promise<void> {
@@ -75,7 +78,10 @@ test('a group whose records retention has removed continues where the operator s
     { reason: expect.stringMatching(/^OffsetOutOfRangeError/) },
   ]);
 
-  const { rowCount } = await fixture.database.pool.query(documented());
+  const [ask = '', put = ''] = documented();
+  const start = await fixture.value<string>(ask);
+  expect(put).toContain('4711, 4711');
+  const { rowCount } = await fixture.database.pool.query(put.replaceAll('4711', start));
   expect(rowCount).toBe(1);
   await waitUntil(() => handled.includes(4), { describe: 'message 4 is handled', timeoutMs: 30_000 });
   expect(handled).toEqual([1, 2, 4]);
