@@ -152,10 +152,12 @@ export class HandOver {
   async settle(): Promise<boolean> {
     await this.drain();
     for (let asked = 1; ; asked += 1) {
+      // Read before the question: what was answered by then, the log holds. Another relay may go on in the meantime.
+      const [before] = await this.dependencies.database.session.run(relayNewest);
       const state = await this.#ask();
       // Read after the answer: a pass that the log holds is committed here.
       const [newest] = await this.dependencies.database.session.run(relayNewest);
-      if (newest === undefined) throw new LogWentBackError('The outbox has no pass');
+      if (before === undefined || newest === undefined) throw new LogWentBackError('The outbox has no pass');
       // What was answered by a log that has lost it since is not answered any more.
       this.#answeredN = Math.min(this.#answeredN, state.n);
       if (state.n > newest.n || (state.n === newest.n && state.n > 0 && !(await this.#isHeld(state)))) {
@@ -164,7 +166,8 @@ export class HandOver {
         throw diverged(this.#serviceId, state);
       }
       if (state.n < newest.n) {
-        const { confirmedN, madeMsAgo } = newest;
+        const { madeMsAgo } = newest;
+        const { confirmedN } = before;
         if (state.n < confirmedN && !this.#isHealing)
           throw new LogWentBackError(
             `The log holds passes of service ${this.#serviceId} up to ${state.n}, and had confirmed ${confirmedN}`,
@@ -259,6 +262,6 @@ function diverged(serviceId: string, { n }: SourceState): SourceDivergedError {
 
 function rowsGone(n: number, serviceId: string): LogWentBackError {
   return new LogWentBackError(
-    `The log lacks pass ${n} of service ${serviceId}, and this database does not keep it any more`,
+    `The log lacks pass ${n} of service ${serviceId}, and this database does not keep it any more: \`npx waybill relay reconcile\` goes on without it`,
   );
 }
