@@ -76,7 +76,7 @@ const rooms = {
     'bridges',
     'module',
   ],
-  cli: ['output', 'arguments', 'log', 'roles', 'doctor', 'status', 'init', 'commands'],
+  cli: ['output', 'arguments', 'log', 'history', 'roles', 'doctor', 'status', 'init', 'commands'],
 };
 
 /** Rules that keep the imports of a package one way from room to room. */

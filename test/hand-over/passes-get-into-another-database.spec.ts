@@ -194,6 +194,30 @@ describe('another relay of the service', () => {
     await expectOnce(upTo(60));
   });
 
+  test('that goes on while the first asks the log is not taken for a log that went back', async () => {
+    const quick = service.relay();
+    let asked = 0;
+    const log = new Proxy(service.log, {
+      get(target, property) {
+        if (property === 'askSource')
+          return async (serviceId: string) => {
+            const state = await target.askSource(serviceId);
+            for (let n = 3 * asked; n < 3 * asked + 3; n += 1) {
+              await service.publish([n]);
+              await drain(quick);
+            }
+            asked += 1;
+            return state;
+          };
+        const value: unknown = Reflect.get(target, property, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    expect(await service.relay({}, { log }).runOnce()).toBe('idle');
+    expect(asked).toBe(1);
+    await expectOnce(upTo(3));
+  });
+
   test('that stood still sends its pass late, and nothing is there twice', async () => {
     let release = (): void => {};
     const held = new Promise<void>((resolve) => (release = resolve));

@@ -14,12 +14,13 @@ export {
   replyTopicOf,
   REQUEST_ID_HEADER,
 } from './reply/reply.js';
-export { listRedriven, parkedBacklogs, readOwnEpochs } from './statements.generated.js';
+export { listRedriven, parkedBacklogs, readAllPositions, readOwnEpochs } from './statements.generated.js';
 export { isTopicPattern, TopicPatterns } from './handler/topic-pattern.js';
 export { resolveRetryPolicy, retryDelayMs } from './policy/retry-policy.js';
 export { PostgresBudgetStore, RedisBudgetStore } from './policy/retry-budget-store.js';
 export { type LaneContext } from './retry/lane-context.js';
 export { ConsumerCounters } from './retry/consumer-counters.js';
+export { differencesFrom } from './lane/log-check.js';
 export { LaneOpener } from './lane/lane-opener.js';
 export { OwnedPartitions } from './lane/owned-partitions.js';
 export { loadProgress } from './progress/partition-progress.js';

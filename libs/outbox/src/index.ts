@@ -28,6 +28,7 @@ export {
 } from './publish/outbox-transactions.js';
 export { outboxBacklog, type OutboxBacklog } from './relay/outbox-backlog.js';
 export { OutboxRetention, type OutboxRetentionOptions } from './relay/outbox-retention.js';
+export { type LostPasses } from './relay/lost-passes.js';
 export { type Disagreement, findDisagreement, reconcile } from './relay/reconcile.js';
 export { Relay, type RelayOptions } from './relay/relay.js';
 export { type TimerDelay } from './publish/timer-changes.js';

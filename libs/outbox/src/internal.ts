@@ -6,6 +6,7 @@ export { SCHEMA_VERSION_HEADER } from './contract/payload-contract.js';
 export { topicSchemasProblems } from './contract/payload-contracts.js';
 export { outboxBacklogs, outboxSize, type TopicBacklog } from './relay/outbox-backlog.js';
 export { oldestOutboxRow, quarantineBacklogs, relayState } from './statements.generated.js';
+export { lostPasses } from './relay/lost-passes.js';
 export { OutboxBacklogWatch } from './relay/outbox-backlog-watch.js';
 export {
   OutboxQuarantine,

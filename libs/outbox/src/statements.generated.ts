@@ -2,6 +2,17 @@
 import { statement } from '@waybill/kernel/internal';
 
 /**
+ * Passes after a number, and how many of their rows the outbox still has. Rows of timers are among them.
+ * Index: relay_intent_n, then outbox_order for each pass
+ */
+export const countKept = statement<[afterN: number], { n: number; rowCount: number; kept: number; madeAt: Date }>('count-kept', `select i.n, i.row_count as "rowCount", i.made_at as "madeAt",
+       (select pg_catalog.count(*)::integer from :schema.outbox o
+         where o.id > i.after_id and o.id <= i.upto_id and pg_catalog.pg_visible_in_snapshot(o.xid, i.target)
+           and not pg_catalog.pg_visible_in_snapshot(o.xid, i.base)) as kept
+  from (select distinct on (x.n) x.* from :schema.relay_intent x where x.n > $1 order by x.n, x.version desc) i
+ order by i.n`);
+
+/**
  * Counts the quarantined messages that match. A null matches everything.
  */
 export const countQuarantined = statement<[ids: readonly (number | null)[] | null, topic: string | null, code: string | null, role: string | null], { count: number }>('count-quarantined', `select pg_catalog.count(*)::integer as count

@@ -1,5 +1,5 @@
 import { PostgresLogEngine } from '@waybill/log/postgres';
-import { findDisagreement, reconcile } from '@waybill/outbox';
+import { findDisagreement, type LostPasses, reconcile } from '@waybill/outbox';
 import type { Command } from 'commander';
 import { withBus } from '../arguments/target.js';
 import { line } from '../output/line.js';
@@ -7,6 +7,15 @@ import type { Output } from '../output/output.js';
 
 /** Ids that are printed. */
 const SHOWN = 100;
+
+/** What no database has any more, and when it was published: only the service's business rows tell what it was. */
+function lostLine({ from, to, rows, since, until }: LostPasses): string {
+  const when =
+    since === undefined || until === undefined
+      ? ''
+      : `, handed over from ${since.toISOString()} to ${until.toISOString()}`;
+  return line`up to ${rows} messages of passes ${from} to ${to}${when}, are lost: the log lacks them, and the outbox has been emptied since; publish again what the business rows of that time call for`;
+}
 
 /** `waybill relay reconcile`: starts the relay over after a database went back, or was loaded into another cluster. */
 export function addRelayCommands(program: Command, output: Output): void {
@@ -31,6 +40,7 @@ export function addRelayCommands(program: Command, output: Output): void {
           );
         for (const id of found.onlyInLog.slice(0, SHOWN)) output.write(line`  ${id}`);
         if (found.onlyInLog.length > SHOWN) output.write(line`  and ${found.onlyInLog.length - SHOWN} more`);
+        if (found.lost !== undefined) output.write(lostLine(found.lost));
         if (options.yes !== true) {
           output.write(
             'the relay would start over and keep the messages that are not in the log; stop all publishers first, then use --yes\n',

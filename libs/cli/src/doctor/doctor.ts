@@ -8,6 +8,7 @@ import {
   type DoctorLimits,
 } from './check-databases.js';
 import type { RoleQuestion } from '@waybill/schema/internal';
+import { checkHistory } from './check-history.js';
 import { checkConsumers } from './check-consumers.js';
 import { type Finding, problem } from './finding.js';
 import { checkOutbox, checkQuarantine } from './check-outbox.js';
@@ -58,6 +59,7 @@ async function examineDatabase(patient: Patient): Promise<Finding[]> {
   if (migrations.state === 'ok' && privileges.state === 'ok')
     findings.push(
       await attempt('consumers', () => checkConsumers(bus)),
+      ...(await troubleOf('history', () => checkHistory(database, bus))),
       ...(await troubleOf('outbox', () => checkOutbox(database))),
       ...(await troubleOf('quarantine', () => checkQuarantine(database))),
     );

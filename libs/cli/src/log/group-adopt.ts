@@ -1,23 +1,13 @@
-import type { PgDatabase } from '@waybill/kernel';
-import { readOwnEpochs } from '@waybill/consumer/internal';
-import { adoptTaken, listGroups, readTaken } from '@waybill/log/postgres/internal';
+import { adoptTaken, listGroups } from '@waybill/log/postgres/internal';
 import type { Command } from 'commander';
 import { type Databases, withBus } from '../arguments/target.js';
 import { line } from '../output/line.js';
 import type { Output } from '../output/output.js';
 import { type Column, writeList } from '../output/table.js';
 import { assertKnown } from './assert-known.js';
+import { type PartitionBehind, partitionsBehind } from './partitions-behind.js';
 
-/** A partition that was taken more often than the service's database knows. */
-interface Behind {
-  readonly partitionId: number;
-  readonly topic: string;
-  readonly number: number;
-  readonly takenEpoch: number;
-  readonly ownerEpoch: number;
-}
-
-const COLUMNS: readonly Column<Behind>[] = [
+const COLUMNS: readonly Column<PartitionBehind>[] = [
   { head: 'TOPIC', of: ({ topic }) => topic },
   { head: 'PARTITION', of: ({ number }) => number, align: 'right' },
   { head: 'TAKEN IN EPOCH', of: ({ takenEpoch }) => takenEpoch, align: 'right' },
@@ -69,13 +59,4 @@ async function adopt(
     behind.map(({ ownerEpoch }) => ownerEpoch),
   );
   output.write(line`group ${name} goes on with the progress in this database`);
-}
-
-async function partitionsBehind(database: PgDatabase, bus: PgDatabase, name: string): Promise<Behind[]> {
-  const taken = await bus.session.run(readTaken, name);
-  const own = await database.session.run(readOwnEpochs, name);
-  const epochs = new Map(own.map(({ partitionId, ownerEpoch }) => [partitionId, ownerEpoch]));
-  return taken
-    .map((row) => ({ ...row, ownerEpoch: epochs.get(row.partitionId) ?? 0 }))
-    .filter(({ takenEpoch, ownerEpoch }) => ownerEpoch < takenEpoch);
 }

@@ -8,6 +8,7 @@ import {
   relayState,
   type TopicBacklog,
 } from '@waybill/outbox/internal';
+import { disagreements, FOREIGN_PASSES, type PassInLog } from '../history/hand-over-troubles.js';
 import type { BusFigures, ServiceFigures } from './identity-sections.js';
 import { look } from './look.js';
 import { type Note, type Section, sectionOf } from './section.js';
@@ -75,68 +76,20 @@ export async function relaySection(
     quarantined,
   };
   const isHealing = busFigures !== null && (service.logEpoch ?? busFigures.logEpoch) < busFigures.logEpoch;
-  const disagreement =
-    inLog === null || isHealing
+  const { confirmedN } = before;
+  const troubles = [
+    ...(state.isOfThisCluster ? [] : [FOREIGN_PASSES]),
+    ...(inLog === null || isHealing
       ? []
-      : disagreements({ ...inLog, confirmedN: before.confirmedN, newestN: state.n, known: state.tokensOfN });
-  const foreign: Note[] = state.isOfThisCluster
-    ? []
-    : [
-        {
-          state: 'stuck',
-          text: 'its passes were made in another cluster: the database was loaded from a dump',
-          advice: 'See "Loading a dump into another cluster" in docs/OPERATIONS.md: waybill relay reconcile.',
-        },
-      ];
-  return sectionOf(
-    'relay',
-    passText(figures),
-    [...foreign, ...disagreement, ...backlogNotes(figures)],
-    figures,
-  );
-}
-
-interface PassInLog {
-  readonly n: number;
-  /** Null: the log knows no pass of this service. */
-  readonly token: string | null;
+      : disagreements(inLog, { confirmedN, newestN: state.n, known: state.tokensOfN })),
+  ];
+  const notes = troubles.map((trouble): Note => ({ state: 'stuck', ...trouble }));
+  return sectionOf('relay', passText(figures), [...notes, ...backlogNotes(figures)], figures);
 }
 
 async function readInLog(bus: PgDatabase, serviceId: string): Promise<PassInLog> {
   const [row] = await look(bus, (session) => session.run(askSource, serviceId));
   return { n: row?.n ?? 0, token: row?.token ?? null };
-}
-
-/** What the relay would find when it asks the log. */
-function disagreements({
-  n,
-  token,
-  confirmedN,
-  newestN,
-  known,
-}: PassInLog & {
-  readonly confirmedN: number;
-  readonly newestN: number;
-  readonly known: readonly string[];
-}): Note[] {
-  const isForeign = token !== null && n > 0 && known.length > 0 && !known.includes(token);
-  if (n > newestN || isForeign)
-    return [
-      {
-        state: 'stuck',
-        text: `the log holds pass ${n}, which this database does not know: it was restored, has lost a tail, or is a copy`,
-        advice: 'See "The service went back" in docs/OPERATIONS.md: waybill relay reconcile.',
-      },
-    ];
-  if (n < confirmedN)
-    return [
-      {
-        state: 'stuck',
-        text: `the log holds passes up to ${n} and had answered for ${confirmedN}: it has lost a tail`,
-        advice: 'See "The bus went back" in docs/OPERATIONS.md: waybill bus heal.',
-      },
-    ];
-  return [];
 }
 
 function passText({

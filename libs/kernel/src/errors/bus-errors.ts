@@ -27,7 +27,8 @@ export class LogWentBackError extends WaybillError {
   constructor(what: string, details?: ErrorDetails) {
     super(
       `${what}. The log was restored to an earlier state, or has failed over to a replica that was behind. What it had ` +
-        `confirmed is missing, so nothing more is appended or read. Follow docs/OPERATIONS.md, "The bus went back".`,
+        'confirmed is missing, so nothing more is appended or read. Check that it is the right bus, then run ' +
+        '`npx waybill bus heal` on it: docs/OPERATIONS.md, "The bus went back", says what that does.',
       details,
     );
   }

@@ -151,17 +151,13 @@ export class HandOver {
    */
   async settle(): Promise<boolean> {
     await this.drain();
-    // What the log had answered for, as it was noted before the log was asked.
-    let confirmedBefore = 0;
     for (let asked = 1; ; asked += 1) {
+      // Read before the question: what was answered by then, the log holds. Another relay may go on in the meantime.
+      const [before] = await this.dependencies.database.session.run(relayNewest);
       const state = await this.#ask();
-      if (state.n < confirmedBefore && !this.#isHealing)
-        throw new LogWentBackError(
-          `The log holds passes of service ${this.#serviceId} up to ${state.n}, and had confirmed ${confirmedBefore}`,
-        );
       // Read after the answer: a pass that the log holds is committed here.
       const [newest] = await this.dependencies.database.session.run(relayNewest);
-      if (newest === undefined) throw new LogWentBackError('The outbox has no pass');
+      if (before === undefined || newest === undefined) throw new LogWentBackError('The outbox has no pass');
       // What was answered by a log that has lost it since is not answered any more.
       this.#answeredN = Math.min(this.#answeredN, state.n);
       if (state.n > newest.n || (state.n === newest.n && state.n > 0 && !(await this.#isHeld(state)))) {
@@ -170,13 +166,12 @@ export class HandOver {
         throw diverged(this.#serviceId, state);
       }
       if (state.n < newest.n) {
-        const { confirmedN, madeMsAgo } = newest;
-        if (state.n < confirmedN && !this.#isHealing) {
-          // Another relay may have handed passes over between the two questions: the log's next answer tells.
-          if (asked > 1) return false;
-          confirmedBefore = confirmedN;
-          continue;
-        }
+        const { madeMsAgo } = newest;
+        const { confirmedN } = before;
+        if (state.n < confirmedN && !this.#isHealing)
+          throw new LogWentBackError(
+            `The log holds passes of service ${this.#serviceId} up to ${state.n}, and had confirmed ${confirmedN}`,
+          );
         if (!this.#own.has(newest.token) && state.n >= confirmedN && madeMsAgo < OTHERS_MS) return false;
         await this.dependencies.log.topics.restore();
         if (!(await this.#appendAgain(state, newest))) return false;
@@ -267,6 +262,6 @@ function diverged(serviceId: string, { n }: SourceState): SourceDivergedError {
 
 function rowsGone(n: number, serviceId: string): LogWentBackError {
   return new LogWentBackError(
-    `The log lacks pass ${n} of service ${serviceId}, and this database does not keep it any more`,
+    `The log lacks pass ${n} of service ${serviceId}, and this database does not keep it any more: \`npx waybill relay reconcile\` goes on without it`,
   );
 }

@@ -34,7 +34,7 @@ export async function readAgain(
   );
   if (rows !== rowCount)
     throw new LogWentBackError(
-      `The log lacks pass ${n}, and of its ${rowCount} rows the outbox has only ${rows} any more`,
+      `The log lacks pass ${n}, and of its ${rowCount} rows the outbox has only ${rows} any more: \`npx waybill relay reconcile\` goes on without the others`,
     );
   return batches;
 }

@@ -9,6 +9,7 @@ import { isRightMissing } from '@waybill/kernel/internal';
 import { bindService, decodeBatch, type LogEngine, type LoggedPass } from '@waybill/log';
 import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
 import { relayIntents, relayNewest, relayReconcile } from '../statements.generated.js';
+import { type LostPasses, lostPasses } from './lost-passes.js';
 
 /** What a reconciliation finds, before it changes anything. */
 export interface Disagreement {
@@ -20,6 +21,8 @@ export interface Disagreement {
   readonly busToken: string;
   /** Ids of the messages that the log holds, of passes that the service's database does not know. */
   readonly onlyInLog: readonly string[];
+  /** What the log has lost and the outbox does not keep any more. */
+  readonly lost: LostPasses | undefined;
 }
 
 /** Ids in one line of the log. */
@@ -29,13 +32,20 @@ const COMPARED = 1_000;
 
 /**
  * Finds where the log and a service's database disagree about what was handed over.
- * @throws LogWentBackError when the log lacks what it had confirmed: then it is the log that went back
+ * @throws LogWentBackError when the log lacks what it had confirmed, and is not healed: then it is the log that went back
  */
 export async function findDisagreement(database: PgDatabase, log: LogEngine): Promise<Disagreement> {
   const { busId, logEpoch } = await log.identity();
-  const { serviceId } = await bindService(database.session, busId, logEpoch);
+  const { serviceId, logEpoch: caughtUp } = await bindService(database.session, busId, logEpoch);
+  // Read before the question: what was answered by then, the log holds.
+  const [before] = await database.session.run(relayNewest);
+  const confirmedN = before?.confirmedN ?? 0;
   const state = await log.askSource(serviceId);
   const [newest] = await database.session.run(relayNewest);
+  if (state.n < confirmedN && caughtUp >= logEpoch)
+    throw new LogWentBackError(
+      `The log holds passes of service ${serviceId} up to ${state.n}, and had confirmed ${confirmedN}`,
+    );
   const busToken = state.token ?? newest?.token ?? '';
   let commonN = 0;
   for (let to = Math.min(state.n, newest?.n ?? 0); to > 0 && commonN === 0; to -= COMPARED) {
@@ -45,12 +55,15 @@ export async function findDisagreement(database: PgDatabase, log: LogEngine): Pr
     const tokens = new Set(own.map(({ token }) => token));
     commonN = logged.findLast(({ n, token }) => n <= to && tokens.has(token))?.n ?? 0;
   }
-  if (commonN === 0 && state.n > 0 && (newest?.confirmedN ?? 0) > 0)
+  const [oldest] = await database.session.run(relayIntents, 0, newest?.n ?? 0);
+  const isForgotten = state.n < (oldest?.n ?? 0);
+  if (commonN === 0 && state.n > 0 && !isForgotten && confirmedN > 0)
     throw new LogWentBackError(`The log and this database know no pass of service ${serviceId} together`);
   const beyond = state.n > commonN ? await log.passesOf(serviceId, commonN + 1) : [];
   const onlyInLog: string[] = [];
   for (const pass of beyond) onlyInLog.push(...(await idsOf(log, pass)));
-  return { serviceId, commonN, busN: state.n, busToken, onlyInLog };
+  const lost = await lostPasses(database.session, state.n);
+  return { serviceId, commonN, busN: state.n, busToken, onlyInLog, lost };
 }
 
 /**

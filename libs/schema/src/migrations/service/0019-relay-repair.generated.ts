@@ -5,7 +5,7 @@ export const serviceMigration0019: Migration = {
   number: 19,
   name: '0019-relay-repair',
   breaking: false,
-  checksum: '8cb836d537a0274cff78e6153b040aa4c8783db3a4deac6dcd4bed1ea2ce63ba',
+  checksum: 'cb036ff76872724016160d815eb35a59c7a78b50e1d25727736c7e2f249c061f',
   sql: `-- What a relay and an operator do when log and outbox disagree.
 
 -- Makes passes again that the log does not hold, the first of them without the rows that it refuses: in new versions under new
@@ -72,7 +72,8 @@ $$;
 -- For an operator, with all publishers stopped: starts over from what service and log both know, after the service's database
 -- went back in time, or was restored from a dump into another cluster. common_n: the newest pass that both know; bus_n and
 -- bus_token: the newest of the log; in_log: the ids of the messages of passes that only the log knows. Keeps the messages
--- that are not in the log, under new ids and transaction ids, as published by the operator. The transaction ids and passes
+-- that are not in the log, under new ids and transaction ids, as published by the operator. If the log has lost so much that
+-- the service remembers no pass that it holds, all rows that the outbox still has are of later ones. The transaction ids and passes
 -- as they were dumped match each other, and show which messages had been moved; messages newer than the last pass have been
 -- published since, here or there. Timer changes took effect here, with this database's own newest pass. Returns the number
 -- of rows kept.
@@ -90,13 +91,14 @@ begin
   perform set_config('synchronous_commit', 'on', true);
   select i.* into common from :schema.relay_intent i where i.n = common_n order by i.version desc limit 1;
   select i.* into newest from :schema.relay_intent i order by i.n desc, i.version desc limit 1;
-  if common.n is null then
+  if common.n is null and bus_n >= (select min(i.n) from :schema.relay_intent i) then
     raise exception using errcode = 'WB052', message = format('pass %s is not among those that the service remembers', common_n);
   end if;
   create temporary table kept_message on commit drop as
     select o.* from :schema.outbox o
      where (o.timer_action is not null or not o.message_id = any (in_log))
        and (o.created_at > newest.made_at
+            or o.timer_action is null and common.n is null
             or o.timer_action is null and not pg_visible_in_snapshot(o.xid, common.base)
                and not (pg_visible_in_snapshot(o.xid, common.target)
                         and (common.upto_id >= common.end_id or o.id <= common.upto_id))
