@@ -166,12 +166,16 @@ export class HandOver {
         throw diverged(this.#serviceId, state);
       }
       if (state.n < newest.n) {
-        const { madeMsAgo } = newest;
-        const { confirmedN } = before;
-        if (state.n < confirmedN && !this.#isHealing)
+        const { confirmedN, madeMsAgo } = newest;
+        if (state.n < before.confirmedN && !this.#isHealing)
           throw new LogWentBackError(
-            `The log holds passes of service ${this.#serviceId} up to ${state.n}, and had confirmed ${confirmedN}`,
+            `The log holds passes of service ${this.#serviceId} up to ${state.n}, and had confirmed ${before.confirmedN}`,
           );
+        // Another relay has handed passes over since the log was asked, and their rows may be gone: the next answer tells.
+        if (state.n < confirmedN && !this.#isHealing) {
+          if (asked === 1) continue;
+          return false;
+        }
         if (!this.#own.has(newest.token) && state.n >= confirmedN && madeMsAgo < OTHERS_MS) return false;
         await this.dependencies.log.topics.restore();
         if (!(await this.#appendAgain(state, newest))) return false;

@@ -225,8 +225,8 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
     what: "the log's answer is compared with what was noted after it",
     simulator: 'relay',
     at: { file: 'outbox/dist/relay/hand-over.js' },
-    find: 'const { confirmedN } = before;',
-    replace: 'const { confirmedN } = newest;',
+    find: 'state.n < before.confirmedN',
+    replace: 'state.n < newest.confirmedN',
   },
   'passes-unnumbered': ofModel('relay', 'no-numbers', 'the log takes whatever pass comes'),
   'empty-unanswered-passes': ofModel(
