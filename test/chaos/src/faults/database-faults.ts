@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import { type Fault, type FaultTargets, oneOf } from './fault.js';
 import { connectSoon, connectTo } from './own-connection.js';
 
@@ -46,14 +47,27 @@ export const terminated: Fault = {
   },
 };
 
+/** Locks a table, and its partitions one by one: where that meets sessions that lock them in another order, again. */
+async function lockSoon(client: pg.Client, table: string): Promise<void> {
+  for (;;) {
+    try {
+      await client.query('begin');
+      await client.query(`lock table ${table} in access exclusive mode`);
+      return;
+    } catch (error) {
+      await client.query('rollback');
+      if ((error as { readonly code?: string }).code !== '40P01') throw error;
+    }
+  }
+}
+
 /** Somebody holds a table with the strongest lock. */
 export const tableLocked: Fault = {
   durationMs: 3_000,
   async begin({ database, bus, random }) {
     const table = oneOf(LOCKED_TABLES, random);
     const client = await connectSoon(isOfBus(table) ? bus : database);
-    await client.query('begin');
-    await client.query(`lock table ${table} in access exclusive mode`);
+    await lockSoon(client, table);
     return { detail: table, heal: () => client.end() };
   },
 };
