@@ -73,7 +73,7 @@ describe('a command with a later reply', () => {
 
   test('gets no reply after its compensation, which has nothing to undo', async () => {
     const ongoing = new Ongoing();
-    const { id } = await open(charging(200), ongoing);
+    const { id } = await open(charging(3_000), ongoing);
     const control = await ongoing.of(id);
     await floor.until(id, 'COMPENSATED');
     for (const answer of [done, { status: 'rejected', reason: 'no' }, { status: 'ongoing' }] as const)
@@ -87,7 +87,7 @@ describe('a command with a later reply', () => {
 
   test('that has already had an effect is undone although it had no reply', async () => {
     const ongoing = new Ongoing({});
-    const { id } = await open(charging(200), ongoing);
+    const { id } = await open(charging(3_000), ongoing);
     const control = await ongoing.of(id);
     await floor.until(id, 'COMPENSATED');
     await expect(end(id, control, done)).rejects.toMatchObject({ code: 'SAGA_COMMAND_OVER' });
@@ -112,15 +112,15 @@ describe('a command with a later reply', () => {
 
   test('restarts its time-out when it reports that it is still running', async () => {
     const ongoing = new Ongoing();
-    const { id } = await open(charging(1_000), ongoing);
+    const { id } = await open(charging(), ongoing);
     const control = await ongoing.of(id);
-    const until = Date.now() + 3_000;
-    await eventually(async () => {
-      await floor.fixture.transaction((client) =>
-        floor.participant.reply(client, control, { status: 'ongoing' }),
-      );
-      return Date.now() > until;
-    });
+    const dueMs = async () => (await floor.operations.show(id)).instance.steps['charge']?.dueMs ?? 0;
+    const before = await dueMs();
+    expect(before).toBeGreaterThan(0);
+    await floor.fixture.transaction((client) =>
+      floor.participant.reply(client, control, { status: 'ongoing' }),
+    );
+    await eventually(async () => (await dueMs()) > before);
     expect((await floor.operations.show(id)).state).toBe('RUNNING');
     await end(id, control, done);
     await floor.until(id, 'COMPLETED');
