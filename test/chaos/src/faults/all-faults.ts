@@ -1,5 +1,6 @@
 import {
   exhausted,
+  failover,
   idleInTransaction,
   serverCrash,
   statementTimeout,
@@ -43,6 +44,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   'statement-timeout': statementTimeout,
   'idle-in-transaction': idleInTransaction,
   'server-crash': serverCrash,
+  failover,
   'disk-full': diskFull,
   exhaust: exhausted,
   'table-lock': tableLocked,

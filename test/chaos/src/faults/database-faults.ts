@@ -1,6 +1,7 @@
-import type pg from 'pg';
 import { type Fault, type FaultTargets, oneOf } from './fault.js';
-import { connectSoon, connectTo } from './own-connection.js';
+import { mountsUnavailable } from '../runner/mount-namespace.js';
+import { placeOfBus } from '../runner/place-of-bus.js';
+import { connectSoon, connectTo, untilLocked } from './own-connection.js';
 
 const LOCKED_TABLES = [
   'waybill.outbox',
@@ -19,7 +20,29 @@ export const serverCrash: Fault = {
   durationMs: 0,
   async begin({ servers, random }) {
     const victim = oneOf(servers, random);
-    return { detail: `server ${servers.indexOf(victim) + 1}`, heal: () => victim.restart('immediate') };
+    return { detail: `server of the ${victim.role}`, heal: () => victim.current.restart('immediate') };
+  },
+};
+
+/**
+ * A server crashes for good, and its synchronous replica takes its place at the same address. Then the server that failed
+ * comes back as a replica: until that, the new primary has none.
+ */
+export const failover: Fault = {
+  durationMs: 2_000,
+  unavailable: ({ faults, seed }) =>
+    faults.includes('disk-full') && mountsUnavailable() === undefined && placeOfBus(seed) !== 'another server'
+      ? `with seed ${seed} the only server is the one of disk-full, which has no replica; every fourth seed (3, 7, …) has another`
+      : undefined,
+  async begin({ servers, processes, random }) {
+    const victim = oneOf(
+      servers.filter(({ hasReplica }) => hasReplica),
+      random,
+    );
+    await victim.failOver();
+    for (const { to, proxy } of processes.flatMap(({ ways }) => ways))
+      if (to === victim.role) proxy.moveTo(victim.current.connectionString);
+    return { detail: `server of the ${victim.role}`, heal: () => victim.restoreReplica() };
   },
 };
 
@@ -47,27 +70,14 @@ export const terminated: Fault = {
   },
 };
 
-/** Locks a table, and its partitions one by one: where that meets sessions that lock them in another order, again. */
-async function lockSoon(client: pg.Client, table: string): Promise<void> {
-  for (;;) {
-    try {
-      await client.query('begin');
-      await client.query(`lock table ${table} in access exclusive mode`);
-      return;
-    } catch (error) {
-      await client.query('rollback');
-      if ((error as { readonly code?: string }).code !== '40P01') throw error;
-    }
-  }
-}
-
 /** Somebody holds a table with the strongest lock. */
 export const tableLocked: Fault = {
   durationMs: 3_000,
   async begin({ database, bus, random }) {
     const table = oneOf(LOCKED_TABLES, random);
     const client = await connectSoon(isOfBus(table) ? bus : database);
-    await lockSoon(client, table);
+    // Its partitions are locked one by one, and sessions lock them in other orders.
+    await untilLocked(client, 'begin', `lock table ${table} in access exclusive mode`);
     return { detail: table, heal: () => client.end() };
   },
 };

@@ -12,7 +12,7 @@ export const diskFull: Fault = {
   durationMs: 3_000,
   unavailable: mountsUnavailable,
   async begin({ server, database }) {
-    const filler = join(server.dataDir, 'filler');
+    const filler = join(server.current.dataDir, 'filler');
     const megabytes = fill(filler);
     return {
       detail: `${megabytes} MB of filler`,
@@ -25,7 +25,7 @@ export const diskFull: Fault = {
             () => false,
           );
         while (!(await responds())) {
-          if (Date.now() > until) return server.restart('immediate');
+          if (Date.now() > until) return server.current.restart('immediate');
           await sleep(200);
         }
       },

@@ -1,14 +1,15 @@
-import type { EmbeddedPostgres, RedisServer } from '@waybill/testing';
+import type { RedisServer } from '@waybill/testing';
 import type { LoadProcess } from '../runner/load-process.js';
 import type { LogFollower } from '../runner/log-follower.js';
 import type { RunDatabase } from '../runner/run-database.js';
+import type { RunServer } from '../runner/run-server.js';
 
 /** What a fault may act on. */
 export interface FaultTargets {
   /** The server of the services. */
-  readonly server: EmbeddedPostgres;
+  readonly server: RunServer;
   /** That, and the bus's where it has its own. */
-  readonly servers: readonly EmbeddedPostgres[];
+  readonly servers: readonly RunServer[];
   /** The runner's own connections to the service's database, which pass no proxy. */
   readonly database: RunDatabase;
   /** The bus's; the service's where that is the bus. */
@@ -37,6 +38,12 @@ export interface FaultAtWork {
   heal(): Promise<void>;
 }
 
+/** Which faults a run has. */
+export interface FaultsOfRun {
+  readonly faults: readonly string[];
+  readonly seed: number;
+}
+
 /** Something that goes wrong in operation. */
 export interface Fault {
   /** How long it works before it is healed, in milliseconds; between half as long and one and a half times as long. */
@@ -45,8 +52,8 @@ export interface Fault {
   readonly isBackground?: boolean;
   /** Everything has to go on while it works: it is no excuse for a stall. */
   readonly stopsNothing?: boolean;
-  /** Why it cannot be had on this machine; undefined if it can. */
-  readonly unavailable?: () => string | undefined;
+  /** Why it cannot be had on this machine, or in this run; undefined if it can. */
+  readonly unavailable?: (run: FaultsOfRun) => string | undefined;
   begin(targets: FaultTargets): Promise<FaultAtWork>;
 }
 

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Fault } from './fault.js';
-import { connectSoon } from './own-connection.js';
+import { connectSoon, untilLocked } from './own-connection.js';
 
 const TABLES = {
   waybill: [
@@ -27,7 +27,6 @@ const TABLES = {
     'partition_owner',
   ],
 };
-const LOCK_ATTEMPTS = 50;
 let upgrades = 0;
 
 /**
@@ -65,17 +64,4 @@ async function upgrade(client: pg.Client, schema: keyof typeof TABLES, column: s
     [schema],
   );
   for (const { definition } of rows) await untilLocked(client, definition);
-}
-
-async function untilLocked(client: pg.Client, statement: string): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      await client.query(statement);
-      return;
-    } catch (error) {
-      const { code } = error as { readonly code?: string };
-      const isBusy = code === '55P03' || code === '40P01' || code === 'XX000';
-      if (!isBusy || attempt === LOCK_ATTEMPTS) throw error;
-    }
-  }
 }

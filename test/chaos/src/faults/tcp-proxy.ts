@@ -56,6 +56,13 @@ export class TcpProxy {
     return url.href;
   }
 
+  /** New connections reach the server of another connection string; those that there are stay as they are. */
+  moveTo(connectionString: string): void {
+    const { hostname, port } = new URL(connectionString);
+    this.target.hostname = hostname;
+    this.target.port = port;
+  }
+
   get connections(): number {
     return this.#pairs.size;
   }

@@ -33,25 +33,26 @@ export class UsageError extends Error {
 /** @throws UsageError */
 export function parseChaosArguments(args: readonly string[]): ChaosArguments {
   const values = optionsOf(args);
-  const { faults, leftOut } = faultsOf(values.fault);
+  const seed = numberOf('seed', values.seed ?? String(Date.now() % 1_000_000), 0, 2 ** 32 - 1);
+  const { faults, leftOut } = faultsOf(values.fault, seed);
   return {
     faults,
     leftOut,
     seconds: numberOf('seconds', values.seconds ?? String(secondsFor(faults)), 1, 86_400),
-    seed: numberOf('seed', values.seed ?? String(Date.now() % 1_000_000), 0, 2 ** 32 - 1),
+    seed,
     json: values.json ?? false,
     mutants: mutantsOf(values),
   };
 }
 
 /** @throws UsageError for a name that is not known, or a fault that cannot be had here */
-function faultsOf(given: string | undefined): Pick<ChaosArguments, 'faults' | 'leftOut'> {
+function faultsOf(given: string | undefined, seed: number): Pick<ChaosArguments, 'faults' | 'leftOut'> {
   const faults = (given?.split(',') ?? Object.keys(FAULTS)).filter((name) => name !== 'none');
   const unknown = faults.filter((name) => !Object.hasOwn(FAULTS, name));
   if (unknown.length > 0) throw new UsageError(`unknown fault ${unknown.join(', ')}`);
   const leftOut = new Map<string, string>();
   for (const name of faults) {
-    const why = FAULTS[name]?.unavailable?.();
+    const why = FAULTS[name]?.unavailable?.({ faults, seed });
     if (why === undefined) continue;
     if (given !== undefined) throw new UsageError(`fault ${name} cannot be had here: ${why}`);
     leftOut.set(name, why);

@@ -1,17 +1,13 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { migrate } from '@waybill/schema';
-import { createDatabase, type EmbeddedPostgres, startPostgres } from '@waybill/testing';
+import { createDatabase } from '@waybill/testing';
 import { TOPIC } from '../load/topic.js';
-import { mountSmallDisk, unmount } from './mount-namespace.js';
 import { watchOwners } from './owner-tables.js';
 import { watchIntended, watchLogged } from './pass-tables.js';
+import { placeOfBus } from './place-of-bus.js';
 import { RunDatabase } from './run-database.js';
+import { RunServer, type RunServerOptions } from './run-server.js';
 import { createSagaTables } from './saga-tables.js';
 import { turnBus, turnRings } from './turning-rings.js';
-
-const DISK_MEGABYTES = 600;
 
 const LEDGER = `create table ledger (
     id bigint generated always as identity, consumer text not null, n integer not null, partition integer not null,
@@ -28,9 +24,9 @@ const TABLES = `
 /** The servers of a run, and the databases of its services and its bus. */
 export interface Databases {
   /** Of the services. */
-  readonly server: EmbeddedPostgres;
+  readonly server: RunServer;
   /** That, and the bus's where it has its own. */
-  readonly servers: readonly EmbeddedPostgres[];
+  readonly servers: readonly RunServer[];
   /** The service's. */
   readonly database: RunDatabase;
   /** The bus's: see {@link placeOfBus}. */
@@ -42,21 +38,16 @@ export interface Databases {
   close(): Promise<void>;
 }
 
-/** Where the bus of a run is: in the service's database, in another one of its server, or on another server. */
-function placeOfBus(seed: number): "the service's database" | 'another database' | 'another server' {
-  if (seed % 2 === 0) return "the service's database";
-  return seed % 4 === 1 ? 'another database' : 'another server';
-}
-
 /** Starts the servers, and makes the databases. Their rings turn in seconds. */
 export async function openDatabases(
   seed: number,
-  { keys, hasSmallDisk }: { readonly keys: number; readonly hasSmallDisk: boolean },
+  { keys, ...options }: { readonly keys: number } & RunServerOptions,
 ): Promise<Databases> {
   const place = placeOfBus(seed);
-  const { server, stop } = await startServer(hasSmallDisk);
-  const apart = place === 'another server' ? await startServer(false) : undefined;
-  const busServer = apart?.server ?? server;
+  const server = await RunServer.start('service', options);
+  const busServer =
+    place === 'another server' ? await RunServer.start('bus', { ...options, hasSmallDisk: false }) : server;
+  const servers = [...new Set([server, busServer])];
   const database = await ofService(server, 'chaos', 6);
   await database.pool.query(TABLES);
   await database.pool.query(
@@ -77,47 +68,25 @@ export async function openDatabases(
   await turnBus(bus.pool);
   return {
     server,
-    servers: [...new Set([server, busServer])],
+    servers,
     database,
     bus,
     local,
     sagas,
     close: async () => {
       await Promise.all([...new Set([database, bus, local, sagas])].map((one) => one.close()));
-      await Promise.all([stop(), apart?.stop()]);
+      await Promise.all(servers.map((one) => one.stop()));
     },
   };
 }
 
-async function ofService(server: EmbeddedPostgres, name: string, connections: number): Promise<RunDatabase> {
+async function ofService(server: RunServer, name: string, connections: number): Promise<RunDatabase> {
   const { connectionString } = await createDatabase(server, name);
   await migrate({ connectionString, part: 'service' });
   return new RunDatabase(connectionString, connections);
 }
 
-async function createBus(server: EmbeddedPostgres): Promise<RunDatabase> {
+async function createBus(server: RunServer): Promise<RunDatabase> {
   const { connectionString } = await createDatabase(server, 'chaos_bus');
   return new RunDatabase(connectionString, 4);
-}
-
-/** @param hasSmallDisk its disk is a file system that can be filled; needs a mount namespace */
-async function startServer(
-  hasSmallDisk: boolean,
-): Promise<{ server: EmbeddedPostgres; stop: () => Promise<void> }> {
-  const settings = { max_prepared_transactions: '20' };
-  if (!hasSmallDisk) {
-    const server = await startPostgres({ settings });
-    return { server, stop: () => server.stop() };
-  }
-  const dataDir = mkdtempSync(join(tmpdir(), 'waybill-chaos-disk-'));
-  mountSmallDisk(dataDir, DISK_MEGABYTES);
-  const server = await startPostgres({ settings: { ...settings, max_wal_size: '128MB' }, dataDir });
-  return {
-    server,
-    stop: async () => {
-      await server.stop();
-      unmount(dataDir);
-      rmSync(dataDir, { recursive: true, force: true });
-    },
-  };
 }

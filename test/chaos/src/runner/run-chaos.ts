@@ -48,7 +48,13 @@ export async function runChaos(
 ): Promise<ChaosResult> {
   const folder = mkdtempSync(join(tmpdir(), 'waybill-chaos-'));
   const history = new HistoryWriter(join(folder, 'runner.ndjson'), 'runner');
-  const system = await startSystem(folder, seed, PER_SECOND, faults.includes('disk-full'), mutant);
+  const system = await startSystem(
+    folder,
+    seed,
+    PER_SECOND,
+    { hasSmallDisk: faults.includes('disk-full'), hasReplica: faults.includes('failover') },
+    mutant,
+  );
   const log = new LogFollower(system);
   const observer = new Observer(system, history, log);
   try {
@@ -75,7 +81,7 @@ export async function runChaos(
 function keep({ processes, servers }: System, folder: string, keepIn: string): void {
   rmSync(keepIn, { recursive: true, force: true });
   cpSync(folder, keepIn, { recursive: true });
-  for (const [index, { logFile }] of servers.entries())
+  for (const [index, logFile] of servers.flatMap(({ logFiles }) => logFiles).entries())
     cpSync(logFile, join(keepIn, `postgres-${index + 1}.log`));
   for (const { name, output } of processes) writeFileSync(join(keepIn, `${name}.log`), output);
 }

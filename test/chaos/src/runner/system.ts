@@ -2,6 +2,7 @@ import type { RedisServer } from '@waybill/testing';
 import type { LogEngine, Topics } from '@waybill/log';
 import { PostgresLogEngine } from '@waybill/log/postgres';
 import { startRunRedis } from '../faults/redis-faults.js';
+import { databaseUrl } from '../load/program.js';
 import { COMMANDS } from '../load/saga-definitions.js';
 import { HALF_TOPIC, LATER_TOPIC, SAGA_GROUP, TOPIC } from '../load/topic.js';
 import type { Mutant, Planting } from '../mutants/mutant.js';
@@ -9,6 +10,7 @@ import { plantInDatabases } from '../mutants/plant-in-database.js';
 import { type Databases, openDatabases } from './databases.js';
 import { programs } from './programs.js';
 import { LoadProcess } from './load-process.js';
+import type { RunServerOptions } from './run-server.js';
 import { PUBLISHERS_RING } from './turning-rings.js';
 
 const PARTITIONS = 6;
@@ -30,10 +32,10 @@ export async function startSystem(
   folder: string,
   seed: number,
   perSecond: number,
-  hasSmallDisk: boolean,
+  options: RunServerOptions,
   mutant?: Mutant,
 ): Promise<System> {
-  const databases = await openDatabases(seed, { keys: KEYS, hasSmallDisk });
+  const databases = await openDatabases(seed, { keys: KEYS, ...options });
   const { server, servers, database, bus, local, sagas } = databases;
   const plantings: Planting[] = [PUBLISHERS_RING, ...(mutant === undefined ? [] : [mutant])];
   const pools = [...new Set([database.pool, bus.pool, local.pool, sagas.pool])];
@@ -57,9 +59,10 @@ export async function startSystem(
     sagas: sagas === database ? undefined : sagas.name,
     bus: bus === database ? undefined : bus.name,
   });
+  // Without the runner's own way: theirs is moved in a failover, too.
   const urls = {
-    service: database.url,
-    bus: servers.find((one) => one !== server)?.connectionString,
+    service: databaseUrl(server.current.connectionString, database.name),
+    bus: servers.find((one) => one !== server)?.current.connectionString,
   };
   const processes = await Promise.all(
     toRun.map(([name, program, settings]) => LoadProcess.create(name, program, urls, settings, plantings)),
