@@ -5,7 +5,7 @@ export const serviceMigration0006: Migration = {
   number: 6,
   name: '0006-progress',
   breaking: false,
-  checksum: '9e7c1ca117db7877ee7292e37908d36e4dc0294b4592d6c83000d5b75c672078',
+  checksum: '376773d1aa67b660e4117e56f8508fb3a7e14657a5aee7ba00c36d2eb7852827',
   sql: `-- The progress of consumer groups, which decides about effects: owners of partitions, positions, marks, charges for
 -- crashes, parked messages, dead letters.
 
@@ -210,6 +210,8 @@ $$;
 -- Raises unless the partition is in this owner epoch, and the server the one on which its owner has read the progress: a
 -- standby that was promoted may lack the last of what that owner has committed, while the epoch is the same. The share lock
 -- keeps it from changing hands until the transaction ends. The last statement before COMMIT; it evaluates no policy.
+-- What is committed is on disk: the owner goes on in memory from there, and a session that crashes takes the server's last
+-- asynchronous commits with it, without a new start time.
 create function :schema.fence(of_group integer, of_partition integer, in_epoch bigint, on_server bigint) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -224,6 +226,9 @@ begin
   if not found then
     raise exception using errcode = 'WB003',
       message = format('partition %s has another owner than that of epoch %s', of_partition, in_epoch);
+  end if;
+  if current_setting('synchronous_commit') = 'off' then
+    perform set_config('synchronous_commit', 'on', true);
   end if;
 end
 $$;
@@ -261,6 +266,9 @@ begin
   if held <> cardinality(partition_ids) then
     raise exception using errcode = 'WB003',
       message = format('%s of %s partitions have another owner', cardinality(partition_ids) - held, cardinality(partition_ids));
+  end if;
+  if current_setting('synchronous_commit') = 'off' then
+    perform set_config('synchronous_commit', 'on', true);
   end if;
 end
 $$;
