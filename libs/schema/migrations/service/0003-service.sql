@@ -44,6 +44,15 @@ create function :schema.incarnation() returns bigint
 language sql stable
 return (date_part('epoch', pg_postmaster_start_time()) * 1000000)::bigint;
 
+-- Makes the current transaction's commit wait for the disk, and for a synchronous standby, whatever the database's default
+-- is. For what is relied on outside the transaction as soon as it is committed: a crash or failover must not take it back.
+create function :schema.commit_to_disk() returns void
+language sql volatile set search_path = pg_catalog, pg_temp
+as $$
+  select set_config('synchronous_commit', 'on', true)
+   where current_setting('synchronous_commit') not in ('on', 'remote_apply')
+$$;
+
 -- A time as milliseconds since the epoch.
 create function :schema.timer_ms(moment timestamptz) returns bigint
 language sql immutable
@@ -59,7 +68,7 @@ begin
   -- The usual case takes no lock.
   select s.id, s.bus_id, s.log_epoch into self from :schema.service s;
   if self.bus_id is null then
-    perform set_config('synchronous_commit', 'on', true);
+    perform :schema.commit_to_disk();
     perform from :schema.service s for update;
     update :schema.service s set bus_id = to_bus, log_epoch = in_epoch where s.bus_id is null;
     select s.id, s.bus_id, s.log_epoch into self from :schema.service s;

@@ -177,7 +177,7 @@ begin
   end if;
   -- The log may hold the pass as soon as this is committed, and rows that it has moved may leave the outbox: not before
   -- that is on disk.
-  perform set_config('synchronous_commit', 'on', true);
+  perform :schema.commit_to_disk();
   insert into :schema.relay_intent (slot, n, token, token_before, base, target, after_id, upto_id, end_id, row_count,
                                     excluded, confirmed_n, system_identifier)
   values (((after_n + 1) / 10000 % 3)::smallint, after_n + 1, new_token, after_token, new_base, new_target, new_after_id,

@@ -166,7 +166,7 @@ language plpgsql set lock_timeout = '3s' set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform :schema.assert_read_committed('taking a partition');
-  perform set_config('synchronous_commit', 'on', true);
+  perform :schema.commit_to_disk();
   return query
   insert into :schema.progress_owner as o (group_id, partition_id, owner_epoch, grant_epoch, log_epoch, member_id)
   select of_group, w.id, 1, w.epoch, in_log_epoch, by_member
@@ -189,7 +189,7 @@ declare
   new_epoch bigint;
 begin
   perform :schema.assert_read_committed('taking a partition');
-  perform set_config('synchronous_commit', 'on', true);
+  perform :schema.commit_to_disk();
   update :schema.progress_owner o
      set owner_epoch = o.owner_epoch + 1, grant_epoch = granted, log_epoch = in_log_epoch, member_id = by_member,
          taken_at = clock_timestamp()
@@ -219,9 +219,7 @@ begin
     raise exception using errcode = 'WB003',
       message = format('partition %s has another owner than that of epoch %s', of_partition, in_epoch);
   end if;
-  if current_setting('synchronous_commit') = 'off' then
-    perform set_config('synchronous_commit', 'on', true);
-  end if;
+  perform :schema.commit_to_disk();
 end
 $$;
 
@@ -259,9 +257,7 @@ begin
     raise exception using errcode = 'WB003',
       message = format('%s of %s partitions have another owner', cardinality(partition_ids) - held, cardinality(partition_ids));
   end if;
-  if current_setting('synchronous_commit') = 'off' then
-    perform set_config('synchronous_commit', 'on', true);
-  end if;
+  perform :schema.commit_to_disk();
 end
 $$;
 

@@ -56,13 +56,6 @@ begin
 end
 $$;
 
--- Makes the current transaction's commit wait for the disk, whatever the database's default is.
-create function :schema.commit_to_disk() returns void
-language sql volatile set search_path = pg_catalog, pg_temp
-as $$
-  select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'
-$$;
-
 -- Stores a half message, on disk before it returns. Topics are those of the log. Returns the current time.
 create function :schema.half_prepare(
   half_id uuid, of_group text, immunity_ms bigint, deadline_ms bigint, interval_ms bigint, max_checks integer,

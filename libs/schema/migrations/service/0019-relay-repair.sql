@@ -18,7 +18,7 @@ begin
     raise exception using errcode = 'WB004',
       message = format('another relay made pass %s after pass %s', newest.n, newest_n);
   end if;
-  perform set_config('synchronous_commit', 'on', true);
+  perform :schema.commit_to_disk();
   for number in first_n .. newest_n loop
     select i.* into old from :schema.relay_intent i where i.n = number order by i.version desc limit 1;
     made := gen_random_uuid();
@@ -80,7 +80,7 @@ begin
   perform :schema.assert_read_committed('reconciling');
   perform pg_advisory_xact_lock(hashtext(':schema.relay'), 0);
   lock table :schema.outbox in access exclusive mode;
-  perform set_config('synchronous_commit', 'on', true);
+  perform :schema.commit_to_disk();
   select i.* into common from :schema.relay_intent i where i.n = common_n order by i.version desc limit 1;
   select i.* into newest from :schema.relay_intent i order by i.n desc, i.version desc limit 1;
   if common.n is null and bus_n >= (select min(i.n) from :schema.relay_intent i) then

@@ -5,7 +5,7 @@ export const serviceMigration0003: Migration = {
   number: 3,
   name: '0003-service',
   breaking: false,
-  checksum: '42812fc7747e2902c2acbbe184253066f4abaa624c1d329221ba63903073e706',
+  checksum: 'ff5ed9c1b4d5fd6a2cd9f011c3b0a1065dd0b9363763a16e46d7a3b2b75f22fe',
   sql: `-- The service that this database belongs to, and what it knows of its bus: topics and consumer groups.
 
 -- One row. The id names the service on every bus, and is made once. bus_id is the bus that it is bound to since its first
@@ -52,6 +52,15 @@ create function :schema.incarnation() returns bigint
 language sql stable
 return (date_part('epoch', pg_postmaster_start_time()) * 1000000)::bigint;
 
+-- Makes the current transaction's commit wait for the disk, and for a synchronous standby, whatever the database's default
+-- is. For what is relied on outside the transaction as soon as it is committed: a crash or failover must not take it back.
+create function :schema.commit_to_disk() returns void
+language sql volatile set search_path = pg_catalog, pg_temp
+as $$
+  select set_config('synchronous_commit', 'on', true)
+   where current_setting('synchronous_commit') not in ('on', 'remote_apply')
+$$;
+
 -- A time as milliseconds since the epoch.
 create function :schema.timer_ms(moment timestamptz) returns bigint
 language sql immutable
@@ -67,7 +76,7 @@ begin
   -- The usual case takes no lock.
   select s.id, s.bus_id, s.log_epoch into self from :schema.service s;
   if self.bus_id is null then
-    perform set_config('synchronous_commit', 'on', true);
+    perform :schema.commit_to_disk();
     perform from :schema.service s for update;
     update :schema.service s set bus_id = to_bus, log_epoch = in_epoch where s.bus_id is null;
     select s.id, s.bus_id, s.log_epoch into self from :schema.service s;

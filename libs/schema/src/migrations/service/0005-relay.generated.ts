@@ -5,7 +5,7 @@ export const serviceMigration0005: Migration = {
   number: 5,
   name: '0005-relay',
   breaking: false,
-  checksum: 'b3caebc4ea44fbc0767566ba0325551697275b1c452d7bcdf975ce8db511ad5e',
+  checksum: '7073ecbc0d37c2dd1f375011e45e08a596841fb8acf3e87eb0a10b2fa5dbb3c9',
   sql: `-- The relay: which rows of the outbox it has handed over to the log. The cursor is a snapshot: rows that are visible in a
 -- newer snapshot and not in it have been committed since (PgQ has read its queues this way since 2007).
 
@@ -185,7 +185,7 @@ begin
   end if;
   -- The log may hold the pass as soon as this is committed, and rows that it has moved may leave the outbox: not before
   -- that is on disk.
-  perform set_config('synchronous_commit', 'on', true);
+  perform :schema.commit_to_disk();
   insert into :schema.relay_intent (slot, n, token, token_before, base, target, after_id, upto_id, end_id, row_count,
                                     excluded, confirmed_n, system_identifier)
   values (((after_n + 1) / 10000 % 3)::smallint, after_n + 1, new_token, after_token, new_base, new_target, new_after_id,

@@ -5,7 +5,7 @@ export const serviceMigration0006: Migration = {
   number: 6,
   name: '0006-progress',
   breaking: false,
-  checksum: '376773d1aa67b660e4117e56f8508fb3a7e14657a5aee7ba00c36d2eb7852827',
+  checksum: 'b9552f66167f535e31d28a90eb39d14de7c482cc04b6e31a17277e86865971c9',
   sql: `-- The progress of consumer groups, which decides about effects: owners of partitions, positions, marks, charges for
 -- crashes, parked messages, dead letters.
 
@@ -174,7 +174,7 @@ language plpgsql set lock_timeout = '3s' set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform :schema.assert_read_committed('taking a partition');
-  perform set_config('synchronous_commit', 'on', true);
+  perform :schema.commit_to_disk();
   return query
   insert into :schema.progress_owner as o (group_id, partition_id, owner_epoch, grant_epoch, log_epoch, member_id)
   select of_group, w.id, 1, w.epoch, in_log_epoch, by_member
@@ -197,7 +197,7 @@ declare
   new_epoch bigint;
 begin
   perform :schema.assert_read_committed('taking a partition');
-  perform set_config('synchronous_commit', 'on', true);
+  perform :schema.commit_to_disk();
   update :schema.progress_owner o
      set owner_epoch = o.owner_epoch + 1, grant_epoch = granted, log_epoch = in_log_epoch, member_id = by_member,
          taken_at = clock_timestamp()
@@ -227,9 +227,7 @@ begin
     raise exception using errcode = 'WB003',
       message = format('partition %s has another owner than that of epoch %s', of_partition, in_epoch);
   end if;
-  if current_setting('synchronous_commit') = 'off' then
-    perform set_config('synchronous_commit', 'on', true);
-  end if;
+  perform :schema.commit_to_disk();
 end
 $$;
 
@@ -267,9 +265,7 @@ begin
     raise exception using errcode = 'WB003',
       message = format('%s of %s partitions have another owner', cardinality(partition_ids) - held, cardinality(partition_ids));
   end if;
-  if current_setting('synchronous_commit') = 'off' then
-    perform set_config('synchronous_commit', 'on', true);
-  end if;
+  perform :schema.commit_to_disk();
 end
 $$;
 

@@ -5,7 +5,7 @@ export const serviceMigration0009: Migration = {
   number: 9,
   name: '0009-half-message',
   breaking: false,
-  checksum: '760174704491ba1021d95dcfa1a71fae984b8c2532509f85c90c5af86d9595b0',
+  checksum: '3ebe893adc2e7ced599241a4009fc28e29d574bacbc73376005489ec21a2a8b0',
   sql: `-- Half messages: messages that are stored and invisible until their producer's local transaction, in another database
 -- or in no database, has ended.
 
@@ -62,13 +62,6 @@ begin
                       with (autovacuum_enabled = off)', 'half_message_decided_s' || slot, slot);
   end loop;
 end
-$$;
-
--- Makes the current transaction's commit wait for the disk, whatever the database's default is.
-create function :schema.commit_to_disk() returns void
-language sql volatile set search_path = pg_catalog, pg_temp
-as $$
-  select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'
 $$;
 
 -- Stores a half message, on disk before it returns. Topics are those of the log. Returns the current time.

@@ -5,7 +5,7 @@ export const serviceMigration0019: Migration = {
   number: 19,
   name: '0019-relay-repair',
   breaking: false,
-  checksum: 'cb036ff76872724016160d815eb35a59c7a78b50e1d25727736c7e2f249c061f',
+  checksum: '6d51aa611cccfbb278c9114f9900420d865dda72bd9f21ac3123846a6f25a1c9',
   sql: `-- What a relay and an operator do when log and outbox disagree.
 
 -- Makes passes again that the log does not hold, the first of them without the rows that it refuses: in new versions under new
@@ -26,7 +26,7 @@ begin
     raise exception using errcode = 'WB004',
       message = format('another relay made pass %s after pass %s', newest.n, newest_n);
   end if;
-  perform set_config('synchronous_commit', 'on', true);
+  perform :schema.commit_to_disk();
   for number in first_n .. newest_n loop
     select i.* into old from :schema.relay_intent i where i.n = number order by i.version desc limit 1;
     made := gen_random_uuid();
@@ -88,7 +88,7 @@ begin
   perform :schema.assert_read_committed('reconciling');
   perform pg_advisory_xact_lock(hashtext(':schema.relay'), 0);
   lock table :schema.outbox in access exclusive mode;
-  perform set_config('synchronous_commit', 'on', true);
+  perform :schema.commit_to_disk();
   select i.* into common from :schema.relay_intent i where i.n = common_n order by i.version desc limit 1;
   select i.* into newest from :schema.relay_intent i order by i.n desc, i.version desc limit 1;
   if common.n is null and bus_n >= (select min(i.n) from :schema.relay_intent i) then
