@@ -40,7 +40,7 @@ const SPECS = {
    * The most records of a partition under one producer id; then a new id is used. Sequences are 32-bit, as in Kafka.
    */
   producerRecordsMax: wholeNumber({ default: 2_000_000_000, min: 1, max: 2_000_000_000 }),
-  /** `all` waits until the commit is on disk, `1` only until the server has it in memory. */
+  /** `all` waits until the commit is on disk, and on synchronous standbys; `1` does not wait for those. */
   acks: oneOf(['all', '1'], 'all'),
 };
 

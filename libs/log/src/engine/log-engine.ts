@@ -5,7 +5,10 @@ import type { Appended, ReadyBatch } from './ready-batch.js';
 import type { LoggedPass, SourcePass, SourceState } from './source-pass.js';
 import type { Topics } from './topics.js';
 
-/** When an append counts as done: `all`: after the server's flush to disk; `1`: once the server has it in memory. */
+/**
+ * When an append counts as done: `all`: when it is on the server's disk, and on its synchronous standbys; `1`: when it is on
+ * the server's disk. Never before that: readers go on from what they have read, and a crash must not take it back.
+ */
 export type SynchronousAcks = 'all' | '1';
 
 /** Options of an append. */

@@ -25,6 +25,6 @@ export function appendCall(
       ? (batches[0] as ReadyBatch).data
       : Buffer.concat(batches.map((batch) => batch.data)),
     producerId,
-    acks === 'all' ? 'on' : 'off',
+    acks === 'all' ? 'on' : 'local',
   );
 }
