@@ -41,7 +41,7 @@ export const bindService = statement<[busId: string, logEpoch: number], { servic
  * Index: the whole of two small tables
  */
 export const busIdentity = statement<[], { busId: string; logEpoch: number; incarnation: number }>('bus-identity', `select b.bus_id::text as "busId", b.log_epoch as "logEpoch",
-       (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000)::bigint as incarnation
+       (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000::double precision)::bigint as incarnation
   from :bus.bus_identity() b`);
 
 /**
