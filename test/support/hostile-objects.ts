@@ -82,9 +82,9 @@ export async function plantHostileObjects(client: pg.Client | pg.PoolClient): Pr
     create sequence public.hostile_call;
     create type public.hostile_type as (n int);
     create function public.hostile_cast(int) returns public.hostile_type language plpgsql as
-      $$ begin perform nextval('public.hostile_call'); raise exception 'a hostile cast was used'; end $$;
+      $$ begin perform pg_catalog.nextval('public.hostile_call'::regclass); raise exception 'a hostile cast was used'; end $$;
     create function public.hostile_cast(text) returns public.hostile_type language plpgsql as
-      $$ begin perform nextval('public.hostile_call'); raise exception 'a hostile cast was used'; end $$;
+      $$ begin perform pg_catalog.nextval('public.hostile_call'::regclass); raise exception 'a hostile cast was used'; end $$;
     create cast (int as public.hostile_type) with function public.hostile_cast(int) as implicit;
     create cast (text as public.hostile_type) with function public.hostile_cast(text) as implicit;
     grant all on sequence public.hostile_call to public`);
@@ -129,7 +129,7 @@ begin
                        then 'boolean' when op = '->>' or op = '#>>' then 'text' else l end;
         if to_regprocedure(format('public.hostile_%s_%s(%s, %s)', md5(op), md5(result), l, r)) is null then
           execute format('create function public.hostile_%s_%s(%s, %s) returns %s language plpgsql immutable as
-            $$ begin perform nextval(''public.hostile_call'');
+            $$ begin perform pg_catalog.nextval(''public.hostile_call''::regclass);
                      raise exception ''a hostile operator was used: %% % %%'', %L, %L; end $$',
             md5(op), md5(result), l, r, result, l, r);
         end if;
@@ -160,7 +160,7 @@ begin
         continue when to_regprocedure(format('public.%I(%s)', f.proname, array_to_string(args, ', '))) is not null;
         begin
           execute format('create function public.%I(%s) returns %s language plpgsql immutable as
-            $$ begin perform nextval(''public.hostile_call'');
+            $$ begin perform pg_catalog.nextval(''public.hostile_call''::regclass);
                      raise exception ''a hostile function was called: %%'', %L; end $$',
             f.proname, array_to_string(args, ', '),
             (case when f.proretset then 'setof ' else '' end)

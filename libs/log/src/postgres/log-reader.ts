@@ -228,7 +228,7 @@ function copyText(positions: readonly FetchPosition[], wanted: readonly Wanted[]
   const ids = positions.map(({ partitionId }) => copyInteger(partitionId)).join();
   const parts = [
     `select -1::integer, (select pg_catalog.max(e.epoch) from :bus.log_epoch e),
-            (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000)::bigint,
+            (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000::double precision)::bigint,
             pg_catalog.min(seq), null::bytea
        from :bus.log_bucket`,
     `select p.id, 0, 0, coalesce((select pg_catalog.max(s.bucket_seq) from :bus.log_segment s where s.partition_id = p.id), ${NO_BUCKET}), null
