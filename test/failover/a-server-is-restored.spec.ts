@@ -1,8 +1,6 @@
-import { execFile } from 'node:child_process';
-import { mkdtemp, rm, chmod } from 'node:fs/promises';
+import { chmod, chown, cp, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { Consumer } from '@waybill/consumer';
 import type { Relay } from '@waybill/outbox';
@@ -19,7 +17,6 @@ import {
 import { upTo } from '../support/fixture.js';
 import { OwnService, TestBus } from '../support/own-databases.js';
 
-const run = promisify(execFile);
 const ascending = (a: number, b: number): number => a - b;
 
 let root: string;
@@ -56,11 +53,24 @@ async function setUp(restored: 'bus' | 'service'): Promise<void> {
   consumer = await consume(service, writeOnce, complaints);
 }
 
+/** With owners and modes: the server runs as another user where the tests run as root. */
+async function copyFolder(from: string, to: string): Promise<void> {
+  await cp(from, to, { recursive: true });
+  const names = ['.', ...(await readdir(from, { recursive: true }))];
+  await Promise.all(
+    names.map(async (name) => {
+      const { uid, gid, mode } = await stat(join(from, name));
+      await chown(join(to, name), uid, gid);
+      await chmod(join(to, name), mode);
+    }),
+  );
+}
+
 /** The files of the server, while it is stopped. */
 async function copyFiles(from: string, to: string): Promise<void> {
   await server.stop();
   await rm(join(root, to), { recursive: true, force: true });
-  await run('cp', ['-a', join(root, from), join(root, to)]);
+  await copyFolder(join(root, from), join(root, to));
   await server.start();
 }
 
