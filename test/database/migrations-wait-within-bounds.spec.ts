@@ -72,10 +72,10 @@ describe('a migrator', () => {
 
     test('gives way to sessions that queue behind it, retries, and finally names the session', async () => {
       const { pid, login } = await own();
-      const failure = migrate({ ...database, ddlLockTimeoutMs: 200, ddlAttempts: 2 });
+      const failure = migrate({ ...database, ddlLockTimeoutMs: 2_000, ddlAttempts: 2 });
       await expect(failure).rejects.toMatchObject({ code: 'MIGRATION_BLOCKED' });
       await expect(failure).rejects.toThrow(
-        new RegExp(`${LAST} .* in 2 attempts of 200 ms.*session ${pid} of ${login}, "nightly report"`),
+        new RegExp(`${LAST} .* in 2 attempts of 2000 ms.*session ${pid} of ${login}, "nightly report"`),
       );
       expect(await waits('')).toBe(false);
       await other.query('rollback');
