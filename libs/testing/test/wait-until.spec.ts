@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { waitUntil } from '../src/index.js';
+import { withPatience } from '../src/patience.js';
 
 beforeEach(() => {
   process.env['WAYBILL_PATIENCE'] = '1';
@@ -76,6 +77,11 @@ test('a patient machine waits as many times longer as it was told', async () => 
   process.env['WAYBILL_PATIENCE'] = '3';
   const failing = waitUntil(() => false, { describe: 'the impossible', timeoutMs: 10, intervalMs: 1 });
   await expect(failing).rejects.toThrow('Waited 30 ms');
+});
+
+test('patience makes no wait longer than five minutes, and none shorter', () => {
+  process.env['WAYBILL_PATIENCE'] = '10';
+  expect([1_000, 60_000, 400_000].map(withPatience)).toEqual([10_000, 300_000, 400_000]);
 });
 
 test.each(['0', '-1', '101', 'much', ''])('a patience of %j is refused', async (patience) => {
