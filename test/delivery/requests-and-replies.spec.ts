@@ -75,7 +75,15 @@ const start = async (
   options: Partial<WaybillModuleOptions> = {},
 ): Promise<INestMicroservice> => {
   const module = await Test.createTestingModule({
-    imports: [WaybillModule.forRoot({ database: { connectionString: fixture.url }, group, ...options })],
+    imports: [
+      WaybillModule.forRoot({
+        database: { connectionString: fixture.url },
+        group,
+        // A reply that never comes fails its test by the time-out; one that a busy machine delays does not.
+        client: { timeoutMs: 120_000 },
+        ...options,
+      }),
+    ],
     controllers,
   }).compile();
   module.useLogger(false);
