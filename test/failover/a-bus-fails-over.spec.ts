@@ -55,7 +55,8 @@ async function inLog(count: number): Promise<number[]> {
   let found: number[] = [];
   await waitUntil(
     async () => {
-      const { numbers, ids } = await bus.read().catch(() => ({ numbers: [], ids: [] }));
+      found = [];
+      const { numbers, ids } = await bus.read();
       found = numbers;
       expect(new Set(ids).size).toBe(ids.length);
       return numbers.length >= count;

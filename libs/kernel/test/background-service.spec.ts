@@ -82,6 +82,28 @@ describe('a background service', () => {
     expect(service.lastPassAgeMs).toBeGreaterThanOrEqual(0);
   });
 
+  test('reports a reason once, another one at once, and each again after 20 failures', async () => {
+    const counted = passes();
+    const lines: string[] = [];
+    const note = (line: string): void => void lines.push(line);
+    const service = new BackgroundService({
+      name: 'test',
+      runOnce: async () => {
+        await counted.run();
+        throw new Error(counted.count < 5 ? `no row ${counted.count}` : `no table ${counted.count}`);
+      },
+      idleMaxMs: 1,
+      failureMaxMs: 1,
+      logger: { debug: note, info: note, warn: note, error: note },
+    });
+    service.start();
+    await counted.reached(41);
+    await service.stop();
+    expect(lines).toEqual(
+      ['no row 1', 'no table 5', 'no table 20', 'no table 40'].map((what) => `test failed: Error: ${what}`),
+    );
+  });
+
   test('completes the current pass before stop resolves', async () => {
     let finish: () => void = () => undefined;
     let begun: () => void = () => undefined;

@@ -7,6 +7,10 @@ import { describeError } from '../thrown.js';
 /** First and longest wait after failures, in milliseconds; a service may set a shorter maximum. */
 const FIRST_FAILURE_MS = 100;
 const LONGEST_FAILURE_MS = 12_800;
+/** After so many failures in a row a reason is reported again. */
+const REPEATED_EVERY = 20;
+/** What numbers and ids consist of: reasons that differ only in them are one. */
+const VARYING = /[\da-f-]+/gi;
 
 /** The outcome of one pass: `again` when more work is known to be waiting, `idle` when there was none. */
 export type PassResult = 'again' | 'idle';
@@ -45,6 +49,8 @@ export class BackgroundService {
   #abort: AbortController | undefined;
   #loop: Promise<void> = Promise.resolve();
   #lastPassAt: number | undefined;
+  /** Reasons that need not be reported again yet. */
+  readonly #reported = new Set<string>();
 
   constructor(options: BackgroundServiceOptions) {
     this.#options = options;
@@ -111,13 +117,16 @@ export class BackgroundService {
   #report(error: unknown, failures: number): void {
     this.#options.onFailure?.(error);
     // Another process was faster and has done this work.
-    if (isFenced(error) && failures < 20) {
+    if (isFenced(error) && failures < REPEATED_EVERY) {
       this.#logger.debug(`${this.#options.name} was overtaken: ${describeError(error)}`);
       return;
     }
-    // A loop that keeps failing must not fill the disk with the same line.
-    if (failures === 1 || failures % 20 === 0) {
-      this.#logger.error(`${this.#options.name} failed: ${describeError(error)}`, { failures });
-    }
+    // A loop that keeps failing must not fill the disk with the same line; another reason is said at once.
+    if (failures === 1 || failures % REPEATED_EVERY === 0) this.#reported.clear();
+    const reason = describeError(error);
+    const kind = reason.replaceAll(VARYING, '#');
+    if (this.#reported.has(kind)) return;
+    this.#reported.add(kind);
+    this.#logger.error(`${this.#options.name} failed: ${reason}`, { failures });
   }
 }
