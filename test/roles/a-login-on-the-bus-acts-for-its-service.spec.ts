@@ -21,6 +21,8 @@ beforeAll(async () => {
   await bus.grant('shop', url, { roles: ['service'], part: 'bus', topics: ['orders'], groups: ['shop'] });
   await bus.grant('stock', url, { roles: ['service'], part: 'bus', topics: ['payments'], groups: ['stock'] });
   await bus.grant('api', url, { roles: ['publisher'], part: 'bus' });
+  await bus.grant('ada', url, { roles: ['operator'], part: 'bus' });
+  await bus.grant('bob', url, { roles: ['operator'], part: 'bus', topics: ['orders'] });
   await bus.login('stock_today');
   await bus.onServer(`grant ${bus.name('stock')} to ${bus.name('stock_today')}`);
   for (const [login, group, service] of [
@@ -58,6 +60,10 @@ async function attempt(login: string, text: string, end = 'rollback'): Promise<s
   }
 }
 
+/** Parameters with which a pass stores a key. */
+const KEY = `'{h}', array['${randomUUID()}'::uuid], '{w}'`;
+const withKey = (text: string): string => text.replace(/\)$/, `, ${KEY})`);
+
 const DENIED = '42501';
 const RESTRICTED = 'WB040';
 const NOTHING = '0 rows';
@@ -67,6 +73,12 @@ const group = (name: string): string => `(select id from waybill_bus.consumer_gr
 describe('a service’s login on the bus', () => {
   test.each([
     ['appends its next pass', () => handOver(stock, 2, ids.payments), '1 row'],
+    ['stores the key of a subject with its pass', () => withKey(handOver(stock, 2, ids.payments)), '1 row'],
+    [
+      'reads a key that it knows',
+      () => `select waybill_bus.read_subject_key('${randomUUID()}', 'h')`,
+      '1 row',
+    ],
     ['asks for its own source', () => `select waybill_bus.source_ask('${stock}')`, '1 row'],
     ['reads what it may consume', () => 'select * from waybill_bus.log_batch', '1 row'],
     ['joins its group', () => `select waybill_bus.group_join('stock', '${stock}')`, '1 row'],
@@ -122,6 +134,11 @@ describe('a service’s login on the bus', () => {
     ['raises the epoch of the log', () => 'select waybill_bus.log_raise_epoch()', DENIED],
     ['widens its restriction', () => `insert into waybill_bus.acl_login (login) values ('x')`, DENIED],
     ['creates anything', () => 'create table waybill_bus.mine (id int)', DENIED],
+    ['lists keys of subjects', () => 'select * from waybill_bus.subject_key', DENIED],
+    ['lists those by ids', () => `select waybill_bus.subject_keys_of('{}')`, DENIED],
+    ['counts keys', () => `select waybill_bus.count_subject_keys('x')`, DENIED],
+    ['sees who was erased', () => 'select * from waybill_bus.erased_subject', DENIED],
+    ['forges an erasure', () => `insert into waybill_bus.erased_subject values ('x')`, DENIED],
     ['erases', () => `select waybill_bus.destroy_subject_keys('{x}')`, DENIED],
   ])('never %s', async (_, text, expected) => {
     expect(await attempt('stock', text())).toBe(expected);
@@ -144,6 +161,13 @@ describe('a service’s login on the bus', () => {
   });
 });
 
+test('an operator’s login on the bus erases a subject, unless it is restricted', async () => {
+  expect(await attempt('ada', `select waybill_bus.destroy_subject_keys('x')`)).toBe('1 row');
+  expect(await attempt('ada', `select waybill_bus.count_subject_keys('x')`)).toBe('1 row');
+  expect(await attempt('ada', 'select * from waybill_bus.subject_key')).toBe(DENIED);
+  expect(await attempt('bob', `select waybill_bus.destroy_subject_keys('x')`)).toBe(RESTRICTED);
+});
+
 test('a publisher’s login on the bus reads names of topics and the identity of the bus, and does nothing else', async () => {
   expect(await attempt('api', 'select name from waybill_bus.topic')).toBe('2 rows');
   expect(await attempt('api', 'select waybill_bus.bus_identity()')).toBe('1 row');
@@ -153,6 +177,9 @@ test('a publisher’s login on the bus reads names of topics and the identity of
     `select waybill_bus.source_ask('${shop}')`,
     `select waybill_bus.group_join('api', '${shop}')`,
     `select waybill_bus.topic_create('x', 1, 1000, 'unblock', 'drop')`,
+    `select waybill_bus.keep_subject_key('x', gen_random_uuid(), 'x')`,
+    `select waybill_bus.keep_subject_keys(${KEY})`,
+    `select waybill_bus.read_subject_key(gen_random_uuid(), 'x')`,
     'select * from waybill_bus.log_batch',
     'select * from waybill_bus.topic_partition',
   ])

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { Controller, type INestMicroservice } from '@nestjs/common';
+import { Controller, type INestMicroservice, type ModuleMetadata } from '@nestjs/common';
 import { Ctx, EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
 import {
@@ -43,7 +43,7 @@ export function cipherOf(...ids: string[]): Cipher {
 }
 
 @Controller()
-class Handlers {
+export class Handlers {
   @EventPattern<string>('notes')
   @Idempotent({ guard: 'message-id' })
   note(@Payload() { text }: Note, @Ctx() context: Context): Note {
@@ -110,7 +110,7 @@ export class Orders {
 }
 
 @SagaParticipant()
-class Shop {
+export class Shop {
   @SagaCommand(reserve)
   async reserve(@Payload() { text, shelf }: Note, @Ctx() context: Context): Promise<Note> {
     look(text, context);
@@ -142,10 +142,15 @@ class Checks {
   }
 }
 
-/** A service with a handler for everything that can hold a text. */
+/** The parts of a service: by default a handler for everything that can hold a text. */
+type Parts = Pick<ModuleMetadata, 'controllers' | 'providers'>;
+const ALL: Parts = { controllers: [Handlers, Shop], providers: [Orders, Checks] };
+
+/** Starts a service that handles texts. */
 export async function startShop(
-  fixture: Fixture,
+  fixture: Pick<Fixture, 'url'>,
   options: Partial<WaybillModuleOptions>,
+  parts = ALL,
 ): Promise<INestMicroservice> {
   const topics = ['notes', 'leased', 'bad', 'waiting', 'ask', 'halves', 'quarantined'];
   const module = await Test.createTestingModule({
@@ -159,8 +164,7 @@ export async function startShop(
         ...options,
       }),
     ],
-    controllers: [Handlers, Shop],
-    providers: [Orders, Checks],
+    ...parts,
   }).compile();
   module.useLogger(false);
   const app = module.createNestMicroservice({ strategy: module.get(WaybillServer) });

@@ -7,6 +7,7 @@ import {
   type PgConnection,
   type PgDatabase,
 } from '@waybill/kernel';
+import { assertOperator } from '@waybill/kernel/internal';
 import { type LogEngine, Sealer } from '@waybill/log';
 import { subjectHash } from '@waybill/log/internal';
 import { type OperatorAction, operatorAction, operatorActions } from '@waybill/dead-letter';
@@ -47,34 +48,43 @@ const KIND = 'erasure';
 /** The target's name in the audit record: the name and the key themselves must be forgotten. */
 const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
 
+/** What an erasure needs of the log. */
+export type ErasureLog = Pick<LogEngine, 'fetch' | 'offsets' | 'signals' | 'subjectKeys' | 'topics'>;
+
 /**
- * Erases data that must be forgotten. For a subject, its keys are destroyed: data encrypted with them are unreadable
- * wherever they are, including the log and all its backups. For a key or a message, rows are removed and emptied, and
+ * Erases data that must be forgotten. For a subject, its keys are destroyed, in the service's database and in the log: data
+ * encrypted with them are unreadable wherever they are, including copies of the log. For a key or a message, rows are removed and emptied, and
  * the report lists where data remain.
  */
 export class Erasure {
   /** @param sealer knows the pseudonyms of encrypted keys. Default: one without a cipher */
   constructor(
     private readonly database: PgDatabase,
-    private readonly log: Pick<LogEngine, 'fetch' | 'offsets' | 'signals' | 'topics'>,
+    private readonly log: ErasureLog,
     private readonly sealer: Sealer = Sealer.none,
   ) {}
 
-  /** @throws ConfigurationError for an unusable target, or a subject with active sagas */
+  /**
+   * A subject's keys in the log are destroyed in a transaction of their own, which ends before that in the service's database.
+   * When it fails in between, they are gone and nothing else is: run it again, also when its result is not known.
+   * @throws ConfigurationError for an unusable target, or a subject with active sagas
+   */
   async erase(
     target: ErasureTarget,
     operator: Operator & { readonly reason: string },
     { dryRun = false }: ErasureOptions = {},
   ): Promise<ErasureReport> {
     assertTarget(target);
+    assertOperator(operator, KIND);
     const what = nameOf(target);
     try {
       const report = await this.database.transaction(async (connection) => {
-        const done =
+        const found =
           'subject' in target
             ? await this.#ofSubject(connection, target.subject, target.stopSagas === true)
             : await this.#ofMessages(connection, target);
         const remains = [...(await this.#remains(target)), ...ELSEWHERE];
+        const done = 'subject' in target ? [...found, ...(await this.#inLog(target.subject, dryRun))] : found;
         if (dryRun) throw new DryRunRollbackError({ what, done, remains });
         const details = { done: Object.fromEntries(done.map(({ where, rows }) => [where, rows])) };
         await connection.runBatch([operatorAction(operator, 'erase', { kind: KIND, id: what }, details)]);
@@ -110,6 +120,20 @@ export class Erasure {
       'keys of the subject': row?.destroyed ?? 0,
       'sagas that are now stuck': sagas.length,
       'attributes of its sagas': attributes?.removed ?? 0,
+    });
+  }
+
+  /**
+   * Last, when nothing refuses the erasure any more, and before it is committed here: the log takes no key that arrives later,
+   * and a repeated erasure finds again what is left here.
+   */
+  async #inLog(subject: string, dryRun: boolean): Promise<ErasedPart[]> {
+    const { subjectKeys } = this.log;
+    const hash = subjectHash(subject);
+    return parts({
+      'keys of the subject in the log': dryRun
+        ? await subjectKeys.count(hash)
+        : await subjectKeys.destroy(hash),
     });
   }
 

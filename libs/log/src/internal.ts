@@ -10,6 +10,8 @@ export {
   whyUnreadable,
   subjectHash,
 } from './cipher/index.js';
+export { readSubjectKeys } from './statements.generated.js';
+export { subjectKeyIdsOf } from './engine/ready-batch.js';
 export { Partitioner } from './append/partitioner.js';
 export { assertInRange } from './engine/assert-in-range.js';
 export {

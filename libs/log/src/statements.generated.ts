@@ -57,6 +57,19 @@ export const configureTopic = statement<[name: string, retentionMs: number | nul
 returning t.name`);
 
 /**
+ * Stores keys of the service in the log, which is in the same database. Those of erased subjects are left out.
+ * Locks: an erasure in the log waits for it
+ */
+export const copySubjectKeys = statement<[keyIds: readonly (string | null)[]], Record<never, never>>('copy-subject-keys', `select :bus.keep_subject_keys(pg_catalog.array_agg(k.subject_hash), pg_catalog.array_agg(k.id), pg_catalog.array_agg(k.wrapped_key))::text
+  from :schema.subject_keys_of($1::uuid[]) k having pg_catalog.count(*) > 0`);
+
+/**
+ * The number of keys of a subject in the log.
+ * Index: subject_key_subject
+ */
+export const countLogKeys = statement<[subjectHash: Buffer], { keys: number }>('count-log-keys', `select :bus.count_subject_keys($1) as keys`);
+
+/**
  * Counts topics. They are never removed: an unchanged count means no new topic.
  * Index: the whole of a small table
  */
@@ -78,6 +91,12 @@ export const describeMembers = statement<[groupName: string], { memberId: string
   join :bus.group_member m on m.group_id = g.id
  where g.name = $1 and m.lease_until > pg_catalog.clock_timestamp()
  order by m.joined_at, m.member_id`);
+
+/**
+ * Destroys the keys of a subject in the log, for good.
+ * Locks: waits for transactions that store keys in the log, and they for it
+ */
+export const destroyLogKeys = statement<[subjectHash: Buffer], { destroyed: number }>('destroy-log-keys', `select :bus.destroy_subject_keys($1) as destroyed`);
 
 /**
  * Empties the oldest bucket if it is past retention.
@@ -150,11 +169,12 @@ select g.name as "groupName", p.topic, p.number, p.end_offset - c.position as la
  order by g.name, p.topic, p.number`);
 
 /**
- * Appends one pass of a source's outbox, once. Raises WB050 to WB053.
- * Locks: the source, the structure (shared), then the partitions ascending, until the transaction ends
+ * Appends one pass of a source's outbox, once, with the keys of subjects that its records need. Raises WB050 to WB053.
+ * Locks: the source, the structure (shared), then the partitions ascending, until the transaction ends; with keys also those
+ *   of the log, shared
  */
-export const handOverPass = statement<[serviceId: string, logEpoch: number, n: number, token: string, tokenBefore: string | null, partitionIds: readonly (number | null)[], recordCounts: readonly (number | null)[], byteLengths: readonly (number | null)[], maxTimestamps: readonly (number | null)[], data: Buffer], { partitionId: number; baseOffset: number; already: boolean }>('hand-over-pass', `select h.appended_partition as "partitionId", h.appended_offset as "baseOffset", h.already
-  from :bus.log_hand_over($1::uuid, $2, $3, $4::uuid, $5::uuid, $6, $7, $8, $9, $10) h`);
+export const handOverPass = statement<[serviceId: string, logEpoch: number, n: number, token: string, tokenBefore: string | null, partitionIds: readonly (number | null)[], recordCounts: readonly (number | null)[], byteLengths: readonly (number | null)[], maxTimestamps: readonly (number | null)[], data: Buffer, subjectHashes: readonly (Buffer | null)[], keyIds: readonly (string | null)[], wrappedKeys: readonly (Buffer | null)[]], { partitionId: number; baseOffset: number; already: boolean }>('hand-over-pass', `select h.appended_partition as "partitionId", h.appended_offset as "baseOffset", h.already
+  from :bus.log_hand_over($1::uuid, $2, $3, $4::uuid, $5::uuid, $6, $7, $8, $9, $10, $11, $12::uuid[], $13) h`);
 
 /**
  * Extends the member's lease, or joins the group.
@@ -346,6 +366,12 @@ export const readLag = statement<[groupName: string], { topic: string; number: n
  order by t.name, p.number`);
 
 /**
+ * The same of the log.
+ * Index: subject_key_id, erased_subject_pkey
+ */
+export const readLogKey = statement<[keyId: string, subjectHash: Buffer], { wrapped: Buffer | null; erased: boolean }>('read-log-key', `select k.wrapped, k.erased from :bus.read_subject_key($1::uuid, $2) k`);
+
+/**
  * The members of a group, and whether their leases are valid.
  */
 export const readMembers = statement<[groupId: number], { memberId: string; topics: readonly string[]; alive: boolean }>('read-members', `select m.member_id::text as "memberId", m.topics, m.lease_until > pg_catalog.clock_timestamp() as alive
@@ -380,11 +406,16 @@ export const readSegments = statement<[partitionIds: readonly (number | null)[]]
  order by s.partition_id, s.bucket_seq`);
 
 /**
- * A key of a subject, wrapped, and whether the subject was erased.
+ * A key of a subject of the service, wrapped, and whether the subject was erased.
  * Index: subject_key_id, erased_subject_pkey
  */
-export const readSubjectKey = statement<[keyId: string, subjectHash: Buffer], { wrapped: Buffer | null; erased: boolean }>('read-subject-key', `select (select k.wrapped_key from :schema.subject_key k where k.id = $1 limit 1) as wrapped,
-       exists (select from :schema.erased_subject e where e.subject_hash = $2) as erased`);
+export const readSubjectKey = statement<[keyId: string, subjectHash: Buffer], { wrapped: Buffer | null; erased: boolean }>('read-subject-key', `select k.wrapped, k.erased from :schema.read_subject_key($1::uuid, $2) k`);
+
+/**
+ * Keys of the service, wrapped, by their ids; those that it does not have are left out.
+ * Index: subject_key_id
+ */
+export const readSubjectKeys = statement<[keyIds: readonly (string | null)[]], { id: string; subjectHash: Buffer; wrapped: Buffer }>('read-subject-keys', `select k.id::text as id, k.subject_hash as "subjectHash", k.wrapped_key as wrapped from :schema.subject_keys_of($1::uuid[]) k`);
 
 /**
  * The owner epochs that members of a group have reported from their service's database, of partitions that were taken.

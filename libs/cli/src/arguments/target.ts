@@ -94,11 +94,11 @@ export async function withDatabase(
   work: (database: PgDatabase, sealer: Sealer) => Promise<void>,
   part: SchemaPart = 'service',
 ): Promise<void> {
-  const sealer = await sealerOf(globals(program).cipher);
+  const cipher = await cipherOf(globals(program).cipher);
   const database = openDatabase(program);
   try {
     await assertMigrated(database.session, part);
-    await work(database, sealer);
+    await work(database, new Sealer({ cipher }));
   } finally {
     await database.close();
   }
@@ -108,6 +108,7 @@ export async function withDatabase(
 export interface Databases {
   readonly database: PgDatabase;
   readonly bus: PgDatabase;
+  /** Decrypts what the service has stored, and messages of other services. */
   readonly sealer: Sealer;
 }
 
@@ -116,11 +117,13 @@ export async function withBus(
   program: Command,
   work: (databases: Databases) => Promise<void>,
 ): Promise<void> {
-  await withDatabase(program, async (database, sealer) => {
+  const cipher = await cipherOf(globals(program).cipher);
+  await withDatabase(program, async (database) => {
     const bus = openBus(program) ?? database;
     try {
       await assertMigrated(bus.session, 'bus');
-      await work({ database, bus, sealer });
+      const { subjectKeys: logKeys } = new PostgresLogEngine(bus, { service: null });
+      await work({ database, bus, sealer: new Sealer({ cipher, logKeys }) });
     } finally {
       if (bus !== database) await bus.close();
     }
@@ -168,14 +171,14 @@ export function openBus(program: Command, session: SessionOptions = SESSION): Pg
   return new PgDatabase({ connectionString: busUrl, schema, ...session });
 }
 
-/** Decrypts with the cipher that a module exports. @throws ConfigurationError */
-async function sealerOf(path: string | undefined): Promise<Sealer> {
-  if (path === undefined) return Sealer.none;
+/** The cipher that a module exports. @throws ConfigurationError */
+async function cipherOf(path: string | undefined): Promise<Cipher | undefined> {
+  if (path === undefined) return undefined;
   let exported: { readonly default?: unknown };
   try {
     exported = (await import(pathToFileURL(resolve(path)).href)) as { readonly default?: unknown };
   } catch (error) {
     throw fileError('The cipher cannot be read', path, error);
   }
-  return new Sealer({ cipher: exported.default as Cipher });
+  return exported.default as Cipher;
 }

@@ -109,6 +109,16 @@ class NothingDoneError extends Error {
 }
 
 /**
+ * Thrown internally when a message cannot be opened now: the key of its subject is in the log or in the service's database, and
+ * that one does not answer. Its handler has not run, so this says nothing about the message.
+ */
+class NotOpenedError extends Error {
+  constructor(override readonly cause: unknown) {
+    super('the key of a message could not be read');
+  }
+}
+
+/**
  * Runs the handlers of a batch in one transaction of the service's database, which ends with the statements that store the
  * verdicts, under the fence.
  */
@@ -157,6 +167,7 @@ export class DeliveryTransaction {
     } catch (error) {
       ended.abort();
       if (error instanceof NothingDoneError) return { done: [], failed: error.failed };
+      if (error instanceof NotOpenedError) throw error.cause;
       const wasOpen = underWay.length > 0;
       if (error instanceof TransactionLostError || (wasOpen && isConnectionLoss(error)))
         throw new DeliveryLostError(
@@ -190,7 +201,7 @@ export class DeliveryTransaction {
         await this.#handleOne(record, hand);
       } catch (thrown) {
         // One of its statements may still be running, and every other statement would wait for it.
-        if (thrown instanceof HandlerAbandonedError) throw thrown;
+        if (thrown instanceof HandlerAbandonedError || thrown instanceof NotOpenedError) throw thrown;
         const error = readableThrown(thrown);
         await assertOwnFailure(error, transaction.session);
         afterCommit.length = before;
@@ -213,7 +224,7 @@ export class DeliveryTransaction {
     const { signatures, sealer, database } = this.databases;
     signatures?.verify(topic, record.record, location);
     const opened = await openRecord(sealer, database.session, topic, record.record, location).catch(
-      dropErased,
+      whyNotOpened,
     );
     const delivery: Delivery = {
       topic,
@@ -258,7 +269,8 @@ export class DeliveryTransaction {
 }
 
 /** A message whose subject was erased is not handled. @throws the verdict to drop it, or the error */
-function dropErased(error: unknown): never {
+function whyNotOpened(error: unknown): never {
+  if (isInfrastructureFailure(error)) throw new NotOpenedError(error);
   throw isWaybillError(error) && error.code === 'SUBJECT_ERASED' ? drop('its subject was erased') : error;
 }
 

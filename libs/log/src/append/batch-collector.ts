@@ -1,4 +1,5 @@
 import { TopicUnknownError } from '@waybill/kernel';
+import { subjectKeyIdOf } from '../cipher/index.js';
 import { type ReadyBatch, sortForAppend } from '../engine/ready-batch.js';
 import type { Topics } from '../engine/topics.js';
 import { Partitioner } from './partitioner.js';
@@ -33,6 +34,8 @@ export class BatchCollector {
   readonly #spare: RecordBatchBuilder[] = [];
   #builders = new Map<number, RecordBatchBuilder>();
   #ready: ReadyBatch[] = [];
+  /** Of subjects, by partition, for the batch that is being built. */
+  readonly #keyIds = new Map<number, Set<string>>();
   #listed = false;
 
   /** @param batchBytes largest record batch, in bytes; a larger message gets its own batch */
@@ -63,6 +66,7 @@ export class BatchCollector {
       for (const builder of this.#builders.values()) this.#putBack(builder);
       this.#builders = new Map();
       this.#ready = [];
+      this.#keyIds.clear();
     }
   }
 
@@ -85,6 +89,14 @@ export class BatchCollector {
       (message.headers?.length ?? 0) +
       (control?.length ?? 0);
     this.#builderOf(partitionId, bytes).append(message.timestampMs, message.key, message.payload, headers);
+    const keyId = subjectKeyIdOf(message.payload);
+    if (keyId !== undefined) this.#needs(partitionId, keyId);
+  }
+
+  #needs(partitionId: number, keyId: string): void {
+    const needed = this.#keyIds.get(partitionId);
+    if (needed === undefined) this.#keyIds.set(partitionId, new Set([keyId]));
+    else needed.add(keyId);
   }
 
   #builderOf(partitionId: number, messageBytes: number): RecordBatchBuilder {
@@ -102,12 +114,15 @@ export class BatchCollector {
 
   #finish(partitionId: number, builder: RecordBatchBuilder): void {
     if (builder.count === 0) return;
+    const subjectKeyIds = [...(this.#keyIds.get(partitionId) ?? [])];
+    this.#keyIds.delete(partitionId);
     this.#ready.push({
       partitionId,
       recordCount: builder.count,
       maxTimestampMs: builder.maxTimestamp,
       baseSequence: -1,
       data: builder.build(),
+      ...(subjectKeyIds.length === 0 ? {} : { subjectKeyIds }),
     });
   }
 

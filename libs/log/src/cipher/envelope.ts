@@ -20,6 +20,17 @@ export function isEnvelope(bytes: Buffer | null): bytes is Buffer {
   return bytes !== null && bytes.length > MAGIC.length && bytes.subarray(0, MAGIC.length).equals(MAGIC);
 }
 
+/** The id of the subject's key that an envelope needs; undefined for one that needs none, and for anything else. */
+export function subjectKeyIdOf(payload: Buffer | null): string | undefined {
+  if (payload === null || payload[0] !== MAGIC[0] || !isEnvelope(payload)) return undefined;
+  try {
+    return readEnvelope(payload).subject?.keyId;
+  } catch {
+    // It only begins like one: whoever reads it is told so.
+    return undefined;
+  }
+}
+
 export function writeEnvelope({ keyId = '', subject, isTemplate, ciphertext }: Envelope): Buffer {
   const flags = (subject === undefined ? 0 : OF_SUBJECT) | (isTemplate ? OF_TEMPLATE : 0);
   const whose =

@@ -1,6 +1,6 @@
 export { aesCipher, type AesCipherOptions, type CipherSecret } from './aes-cipher.js';
 export { type Cipher, type CipherContext, contextBytes } from './cipher.js';
-export { isEnvelope, readEnvelope } from './envelope.js';
+export { isEnvelope, readEnvelope, subjectKeyIdOf } from './envelope.js';
 export {
   type OpenedRecord,
   openMessage,
@@ -12,3 +12,4 @@ export {
 } from './sealed-message.js';
 export { type SealedLocation, Sealer, type SealerOptions, type SealOptions } from './sealer.js';
 export { subjectHash, type SubjectKey } from './subject-keys.js';
+export { type FoundKey, type LogSubjectKeys, type WrappedKey } from './wrapped-key.js';

@@ -11,6 +11,7 @@ import { decrypt, encrypt } from './aes-cipher.js';
 import { type Cipher, type CipherContext, contextBytes } from './cipher.js';
 import { type Envelope, isEnvelope, readEnvelope, writeEnvelope } from './envelope.js';
 import { type SubjectKey, SubjectKeys, unwrapped } from './subject-keys.js';
+import type { LogSubjectKeys } from './wrapped-key.js';
 
 /** The place where something is stored: it is readable only there. */
 export type SealedLocation = Pick<CipherContext, 'kind' | 'of'>;
@@ -28,6 +29,8 @@ export interface SealerOptions {
   readonly cipher?: Cipher | undefined;
   /** Whether keys of messages are encrypted as well. Default false. */
   readonly encryptKeys?: boolean | undefined;
+  /** Where keys of subjects are looked for that the database of the session does not have. Default: nowhere. */
+  readonly logKeys?: Pick<LogSubjectKeys, 'read'> | undefined;
 }
 
 /** The prefix of an envelope in a text column; no JSON begins with it. */
@@ -45,9 +48,10 @@ export class Sealer {
   readonly encryptsKeys: boolean;
   readonly #cipher: Cipher | undefined;
   readonly #subjects: SubjectKeys | undefined;
+  readonly #logKeys: Pick<LogSubjectKeys, 'read'> | undefined;
 
   /** @throws ConfigurationError listing every problem */
-  constructor({ cipher, encryptKeys = false }: SealerOptions = {}) {
+  constructor({ cipher, encryptKeys = false, logKeys }: SealerOptions = {}) {
     const problems: string[] = [];
     if (cipher !== undefined && !isCipher(cipher))
       problems.push('cipher must have keyId, encrypt and decrypt, like aesCipher({ … })');
@@ -57,6 +61,7 @@ export class Sealer {
     if (problems.length > 0) throw new ConfigurationError('Nothing can be encrypted', problems);
     this.#cipher = cipher;
     this.encryptsKeys = encryptKeys;
+    this.#logKeys = logKeys;
     if (cipher !== undefined) this.#subjects = new SubjectKeys(cipher);
   }
 
@@ -139,10 +144,8 @@ export class Sealer {
   ): Promise<Buffer> {
     const cipher = this.#cipher;
     if (subject !== undefined) {
-      const [row] = await session.run(readSubjectKey, subject.keyId, subject.hash);
-      if (row?.erased === true) throw new SubjectErasedError(what);
-      const wrapped = row?.wrapped ?? null;
-      if (wrapped === null) throw new RangeError("its subject's key is not in this database");
+      const wrapped = await this.#wrappedKey(session, subject, what);
+      if (wrapped === null) throw new RangeError(`its subject's key is not ${this.#places}`);
       if (cipher === undefined) throw new RangeError('no cipher is configured here');
       const key = unwrapped(cipher, wrapped, subject.keyId, subject.hash);
       return decrypt(key, ciphertext, contextBytes({ ...location, subject: subject.hash.toString('hex') }));
@@ -150,6 +153,23 @@ export class Sealer {
     if (cipher === undefined)
       throw new RangeError(`it was encrypted with key ${keyId}, and no cipher is configured here`);
     return Buffer.from(cipher.decrypt(ciphertext, keyId ?? '', { ...location, subject: null }));
+  }
+
+  /** From the session's database; what another service has encrypted, from the log. */
+  async #wrappedKey(
+    session: SqlSession,
+    { keyId, hash }: NonNullable<Envelope['subject']>,
+    what: string,
+  ): Promise<Buffer | null> {
+    const [own] = await session.run(readSubjectKey, keyId, hash);
+    const isDecided = own?.erased === true || (own?.wrapped ?? null) !== null;
+    const found = isDecided ? own : ((await this.#logKeys?.read(keyId, hash)) ?? own);
+    if (found?.erased === true) throw new SubjectErasedError(what);
+    return found?.wrapped ?? null;
+  }
+
+  get #places(): string {
+    return this.#logKeys === undefined ? 'in this database' : "in the service's database, nor in the log";
   }
 
   /** Like {@link seal}, for a text column. */

@@ -1,4 +1,5 @@
 import type { BoundStatement, PgDatabase } from '@waybill/kernel';
+import type { LogSubjectKeys, WrappedKey } from '../cipher/index.js';
 import type { LogSignals } from './log-signals.js';
 import type { Membership, MembershipOptions } from './membership.js';
 import type { Appended, ReadyBatch } from './ready-batch.js';
@@ -20,17 +21,21 @@ export interface AppendOptions {
 }
 
 /**
- * Makes the statement that appends: the last of its transaction, sent together with COMMIT, so that the locks of the
- * partitions are never held across a network round trip. Its rows are {@link Appended}, in the order of the batches.
+ * Makes the statements that append: the last of their transaction, sent together with COMMIT, so that the locks of the
+ * partitions are never held across a network round trip. The rows of the last are {@link Appended}, in the order of the
+ * batches; before it, the keys of subjects that the batches need are stored in the log.
  * @param batches sorted by `sortForAppend`
  */
-export type AppendStatement = (batches: readonly ReadyBatch[]) => BoundStatement;
+export type AppendStatements = (batches: readonly ReadyBatch[]) => readonly BoundStatement[];
 
 /**
- * Makes the statement that hands a pass of an outbox over to the log in the same database: the last of the transaction that
+ * Makes the statements that hand a pass of an outbox over to the log in the same database: the last of the transaction that
  * stores the pass.
  */
-export type HandOverStatement = (pass: SourcePass, batches: readonly ReadyBatch[]) => BoundStatement;
+export type HandOverStatements = (
+  pass: SourcePass,
+  batches: readonly ReadyBatch[],
+) => readonly BoundStatement[];
 
 /** Which of the histories of a log. */
 export interface LogHistory {
@@ -97,6 +102,8 @@ export interface PartitionOffsets {
 export interface LogEngine {
   readonly topics: Topics;
   readonly signals: LogSignals;
+  /** Keys of subjects, for those who read what other services have encrypted, and for erasing. */
+  readonly subjectKeys: LogSubjectKeys;
 
   identity(): Promise<LogIdentity>;
 
@@ -111,7 +118,7 @@ export interface LogEngine {
   nextProducerId(): Promise<number>;
 
   /** How a transaction of `database` appends; undefined if the log is not in that database. */
-  appendWithin(database: PgDatabase): AppendStatement | undefined;
+  appendWithin(database: PgDatabase): AppendStatements | undefined;
 
   /** What the log holds of a service's outbox. */
   askSource(serviceId: string): Promise<SourceState>;
@@ -119,16 +126,18 @@ export interface LogEngine {
   /**
    * Appends one pass of an outbox: all of its batches or none, and once, however often it is called.
    * @param batches sorted by `sortForAppend`; may be empty
+   * @param keys of subjects, as far as the sender has those that the batches need: they take effect with the batches, except
+   *   those of erased subjects
    * @throws SourceDivergedError when the log holds another pass of that number; FencedError when passes before it are
    *   missing, it is too old to tell, or the log is in another epoch: then the log is to be asked
    */
-  handOver(pass: SourcePass, batches: readonly ReadyBatch[]): Promise<void>;
+  handOver(pass: SourcePass, batches: readonly ReadyBatch[], keys?: readonly WrappedKey[]): Promise<void>;
 
   /** The error with which the log would refuse a pass with these batches only; undefined if it would take it. Appends nothing. */
   refusalOf(pass: SourcePass, batches: readonly ReadyBatch[]): Promise<unknown>;
 
   /** How a transaction of `database` hands a pass over; undefined if the log is not in that database. */
-  handOverWithin(database: PgDatabase): HandOverStatement | undefined;
+  handOverWithin(database: PgDatabase): HandOverStatements | undefined;
 
   /** The passes of a service's outbox from a number on, as far as the log remembers them. */
   passesOf(serviceId: string, fromN: number): Promise<readonly LoggedPass[]>;

@@ -1,7 +1,7 @@
 import { type BoundStatement, bindStatement } from '@waybill/kernel';
 import type { SynchronousAcks } from '../engine/log-engine.js';
-import type { ReadyBatch } from '../engine/ready-batch.js';
-import { appendRecords } from '../statements.generated.js';
+import { type ReadyBatch, subjectKeyIdsOf } from '../engine/ready-batch.js';
+import { appendRecords, copySubjectKeys } from '../statements.generated.js';
 
 /**
  * The statement that appends: the last of its transaction, sent together with COMMIT, so that the locks of
@@ -27,4 +27,10 @@ export function appendCall(
     producerId,
     acks === 'all' ? 'on' : 'local',
   );
+}
+
+/** The statements that store the keys of subjects that batches need: in the log, from the service's schema in the same database. */
+export function keyCalls(batches: readonly ReadyBatch[]): readonly BoundStatement[] {
+  const keyIds = subjectKeyIdsOf(batches);
+  return keyIds.length === 0 ? [] : [bindStatement(copySubjectKeys, keyIds)];
 }

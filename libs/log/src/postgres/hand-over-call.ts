@@ -1,4 +1,5 @@
 import { type BoundStatement, bindStatement } from '@waybill/kernel';
+import type { WrappedKey } from '../cipher/index.js';
 import type { ReadyBatch } from '../engine/ready-batch.js';
 import type { SourcePass } from '../engine/source-pass.js';
 import { handOverPass } from '../statements.generated.js';
@@ -7,6 +8,7 @@ import { handOverPass } from '../statements.generated.js';
 export function handOverCall(
   { serviceId, logEpoch, n, token, tokenBefore }: SourcePass,
   batches: readonly ReadyBatch[],
+  keys: readonly WrappedKey[] = [],
 ): BoundStatement {
   return bindStatement(
     handOverPass,
@@ -20,5 +22,8 @@ export function handOverCall(
     batches.map((batch) => batch.data.length),
     batches.map((batch) => batch.maxTimestampMs),
     batches.length === 1 ? (batches[0] as ReadyBatch).data : Buffer.concat(batches.map(({ data }) => data)),
+    keys.map(({ subjectHash }) => subjectHash),
+    keys.map(({ id }) => id),
+    keys.map(({ wrapped }) => wrapped),
   );
 }

@@ -1,15 +1,16 @@
 import { type Clock, invariant, type Logger, type PgDatabase } from '@waybill/kernel';
 import type {
   AppendOptions,
-  AppendStatement,
+  AppendStatements,
   Fetched,
   FetchLimits,
   FetchPosition,
-  HandOverStatement,
+  HandOverStatements,
   LogEngine,
   LogIdentity,
   PartitionOffsets,
 } from '../engine/log-engine.js';
+import type { LogSubjectKeys, WrappedKey } from '../cipher/index.js';
 import type { LogSignals } from '../engine/log-signals.js';
 import type { Membership, MembershipOptions } from '../engine/membership.js';
 import type { Appended, ReadyBatch } from '../engine/ready-batch.js';
@@ -23,11 +24,12 @@ import {
   listPasses,
   nextProducerId,
 } from '../statements.generated.js';
-import { appendCall } from './append-call.js';
+import { appendCall, keyCalls } from './append-call.js';
 import { handOverCall } from './hand-over-call.js';
 import { GroupMembership } from './group-membership.js';
 import { LogReader } from './log-reader.js';
 import { PostgresSignals } from './postgres-signals.js';
+import { PostgresSubjectKeys } from './postgres-subject-keys.js';
 import { PostgresTopics } from './postgres-topics.js';
 
 /** Options of a {@link PostgresLogEngine}. */
@@ -53,6 +55,7 @@ const NO_PRODUCER = -1;
 export class PostgresLogEngine implements LogEngine {
   readonly topics: Topics;
   readonly signals: LogSignals;
+  readonly subjectKeys: LogSubjectKeys;
   readonly #reader: LogReader;
 
   constructor(
@@ -63,6 +66,7 @@ export class PostgresLogEngine implements LogEngine {
     const copy = service === null ? undefined : new TopicCopy(service.session);
     this.topics = new Topics(new PostgresTopics(database.session), copy);
     this.signals = new PostgresSignals(database, options);
+    this.subjectKeys = new PostgresSubjectKeys(database.session);
     this.#reader = new LogReader(database, this.topics);
   }
 
@@ -88,9 +92,9 @@ export class PostgresLogEngine implements LogEngine {
   }
 
   /** Only for the same {@link PgDatabase}: another one may be of another database, whatever its address. */
-  appendWithin(database: PgDatabase): AppendStatement | undefined {
+  appendWithin(database: PgDatabase): AppendStatements | undefined {
     if (database !== this.database) return undefined;
-    return (batches) => appendCall(batches, NO_PRODUCER, 'all');
+    return (batches) => [...keyCalls(batches), appendCall(batches, NO_PRODUCER, 'all')];
   }
 
   async askSource(serviceId: string): Promise<SourceState> {
@@ -99,8 +103,12 @@ export class PostgresLogEngine implements LogEngine {
     return row;
   }
 
-  async handOver(pass: SourcePass, batches: readonly ReadyBatch[]): Promise<void> {
-    await this.database.runTogether([handOverCall(pass, batches)]);
+  async handOver(
+    pass: SourcePass,
+    batches: readonly ReadyBatch[],
+    keys?: readonly WrappedKey[],
+  ): Promise<void> {
+    await this.database.runTogether([handOverCall(pass, batches, keys)]);
   }
 
   async refusalOf(pass: SourcePass, batches: readonly ReadyBatch[]): Promise<unknown> {
@@ -116,8 +124,9 @@ export class PostgresLogEngine implements LogEngine {
     });
   }
 
-  handOverWithin(database: PgDatabase): HandOverStatement | undefined {
-    return database === this.database ? handOverCall : undefined;
+  handOverWithin(database: PgDatabase): HandOverStatements | undefined {
+    if (database !== this.database) return undefined;
+    return (pass, batches) => [...keyCalls(batches), handOverCall(pass, batches)];
   }
 
   passesOf(serviceId: string, fromN: number): Promise<readonly LoggedPass[]> {

@@ -1,6 +1,6 @@
 import type { BoundStatement } from '@waybill/kernel';
 import { BatchCollector, type MessageToCollect } from '../append/batch-collector.js';
-import type { AppendStatement, LogEngine } from '../engine/log-engine.js';
+import type { AppendStatements, LogEngine } from '../engine/log-engine.js';
 import type { MessageSink } from './message-sink.js';
 
 /** Collectors that are kept for the next time. */
@@ -14,7 +14,7 @@ export class LogSink implements MessageSink {
   /** @param batchBytes largest record batch, in bytes; a larger message gets its own batch */
   constructor(
     private readonly log: Pick<LogEngine, 'topics' | 'signals'>,
-    private readonly append: AppendStatement,
+    private readonly append: AppendStatements,
     private readonly batchBytes: number,
   ) {}
 
@@ -24,7 +24,7 @@ export class LogSink implements MessageSink {
     const collector = this.#collectors.pop() ?? new BatchCollector(this.log.topics, this.batchBytes);
     try {
       const batches = await collector.collect(fill);
-      return batches.length > 0 ? [this.append(batches)] : [];
+      return batches.length > 0 ? [...this.append(batches)] : [];
     } finally {
       if (this.#collectors.length < SPARE) this.#collectors.push(collector);
     }

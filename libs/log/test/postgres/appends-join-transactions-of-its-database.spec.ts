@@ -22,7 +22,7 @@ afterAll(async () => {
   await created.drop();
 });
 
-function append(): BoundStatement {
+function append(): readonly BoundStatement[] {
   const builder = new RecordBatchBuilder();
   builder.append(1_000, null, Buffer.from('a'), []);
   const batch = {
@@ -32,9 +32,9 @@ function append(): BoundStatement {
     baseSequence: -1,
     data: builder.build(),
   };
-  const statement = log.appendWithin(database);
-  if (statement === undefined) throw new Error('the log is not in the database');
-  return statement([batch]);
+  const statements = log.appendWithin(database);
+  if (statements === undefined) throw new Error('the log is not in the database');
+  return statements([batch]);
 }
 
 const endOffset = async (): Promise<number | undefined> =>
@@ -44,12 +44,12 @@ test('an append takes effect with the transaction that it is part of', async () 
   const before = (await endOffset()) ?? NaN;
   await expect(
     database.transaction(async (connection) => {
-      await connection.runBatch([append()]);
+      await connection.runBatch(append());
       throw new Error('the work failed');
     }),
   ).rejects.toThrow('the work failed');
   expect(await endOffset()).toBe(before);
-  const [rows] = await database.runTogether([append()]);
+  const [rows] = await database.runTogether(append());
   expect(rows).toEqual([{ partitionId, baseOffset: before }]);
   expect(await endOffset()).toBe(before + 1);
 });

@@ -133,7 +133,7 @@ export class Waybill {
     this.log = new PostgresLogEngine(this.bus, { logger: this.logger, service: this.database });
     this.topics = this.log.topics;
     this.cancellations = new RequestCancellations(this.log.signals);
-    this.sealer = new Sealer(options);
+    this.sealer = new Sealer({ ...options, logKeys: this.log.subjectKeys });
     this.deadLetters = new DeadLetters(this.database, this.log, this.sealer);
     this.redrives = new Redrives(this.database, this.log.signals);
     this.erasure = new Erasure(this.database, this.log, this.sealer);

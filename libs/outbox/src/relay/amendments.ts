@@ -42,7 +42,7 @@ export class Amendments {
     );
     const refused: { readonly rowId: number; readonly topic: string; readonly error: unknown }[] = [];
     for (const [topic, rowIds] of topics) {
-      const batches = await readAgain(database, reader, pass, topic);
+      const { batches } = await readAgain(database, reader, pass, topic);
       const error = batches.length === 0 ? undefined : await log.refusalOf(sent, batches);
       if (error !== undefined) refused.push(...rowIds.map((rowId) => ({ rowId, topic, error })));
     }

@@ -8,10 +8,11 @@ import {
 } from '@waybill/kernel';
 import {
   bindService,
-  type HandOverStatement,
+  type HandOverStatements,
   type LogEngine,
   type ReadyBatch,
   type SourceState,
+  type WrappedKey,
 } from '@waybill/log';
 import { noteHealed, relayIntents, relayNewest } from '../statements.generated.js';
 import { Amendments } from './amendments.js';
@@ -42,7 +43,7 @@ export interface HandOverDependencies {
  */
 export class HandOver {
   /** How the relay's own transaction appends; undefined when the log is elsewhere. */
-  readonly within: HandOverStatement | undefined;
+  readonly within: HandOverStatements | undefined;
   readonly #amendments: Amendments;
   /** The newest pass that the log holds, or that is on its way there; undefined while that is in doubt. */
   #newest: PassId | undefined;
@@ -98,13 +99,16 @@ export class HandOver {
   }
 
   /** The pass as the log gets it. */
-  sourcePass({ n, token, before }: NewPass): Parameters<HandOverStatement>[0] {
+  sourcePass({ n, token, before }: NewPass): Parameters<HandOverStatements>[0] {
     const tokenBefore = before.n === 0 ? null : before.token;
     return { serviceId: this.#serviceId, logEpoch: this.#logEpoch, n, token, tokenBefore };
   }
 
-  /** To be called once a pass is committed in the service's database: sends it, unless it is in the log already. */
-  async committed(pass: NewPass, batches: readonly ReadyBatch[]): Promise<void> {
+  /**
+   * To be called once a pass is committed in the service's database: sends it, unless it is in the log already.
+   * @param keys of subjects that the batches need
+   */
+  async committed(pass: NewPass, batches: readonly ReadyBatch[], keys: readonly WrappedKey[]): Promise<void> {
     this.#newest = { n: pass.n, token: pass.token };
     if (this.within !== undefined) {
       this.#answeredN = pass.n;
@@ -113,17 +117,19 @@ export class HandOver {
     }
     this.#own.add(pass.token);
     const before = this.#last;
-    const sent = before.then(() => this.#send(pass, batches)).finally(() => this.#unanswered.delete(sent));
+    const sent = before
+      .then(() => this.#send(pass, batches, keys))
+      .finally(() => this.#unanswered.delete(sent));
     this.#unanswered.add(sent);
     this.#last = sent;
     if (this.#unanswered.size >= MOST_UNANSWERED) await Promise.race(this.#unanswered);
   }
 
-  async #send(pass: NewPass, batches: readonly ReadyBatch[]): Promise<void> {
+  async #send(pass: NewPass, batches: readonly ReadyBatch[], keys: readonly WrappedKey[]): Promise<void> {
     // After a failure nothing more is sent until the log was asked.
     if (this.#newest === undefined) return;
     try {
-      await this.dependencies.log.handOver(this.sourcePass(pass), batches);
+      await this.dependencies.log.handOver(this.sourcePass(pass), batches, keys);
       this.#answered(pass);
     } catch (error) {
       this.doubt();
@@ -233,7 +239,7 @@ export class HandOver {
     for (let n = state.n + 1; n <= newest.n; n += 1) {
       const pass = versions.findLast((each) => each.n === n);
       if (pass === undefined) throw rowsGone(n, this.#serviceId);
-      const batches = await readAgain(database, reader, pass);
+      const { batches, keys } = await readAgain(database, reader, pass);
       const sent = {
         serviceId: this.#serviceId,
         logEpoch: this.#logEpoch,
@@ -242,7 +248,7 @@ export class HandOver {
         tokenBefore: n === 1 ? null : pass.tokenBefore,
       };
       try {
-        await log.handOver(sent, batches);
+        await log.handOver(sent, batches, keys);
       } catch (error) {
         // Only what the log refuses in a pass that it would take otherwise is left out.
         await this.#amendments.leaveOut(error, sent, pass);

@@ -1,5 +1,6 @@
 import { LogWentBackError, type PgDatabase } from '@waybill/kernel';
-import type { ReadyBatch } from '@waybill/log';
+import type { ReadyBatch, WrappedKey } from '@waybill/log';
+import { readSubjectKeys, subjectKeyIdsOf } from '@waybill/log/internal';
 import type { DifferenceReader } from './difference-reader.js';
 
 /** A version of a stored pass. */
@@ -17,6 +18,12 @@ export interface KnownPass {
   readonly excluded: readonly number[];
 }
 
+/** The messages of a stored pass, and the keys of subjects that they need. */
+export interface ReadPass {
+  readonly batches: readonly ReadyBatch[];
+  readonly keys: readonly WrappedKey[];
+}
+
 /**
  * Reads the messages of a stored pass again; changes to timers took effect when it was stored. `onlyOf`: a topic to which the
  * messages are limited.
@@ -27,14 +34,17 @@ export async function readAgain(
   reader: DifferenceReader,
   { n, base, target, afterId, uptoId, rowCount, excluded }: KnownPass,
   onlyOf?: string,
-): Promise<ReadyBatch[]> {
+): Promise<ReadPass> {
   const window = { after: afterId, upTo: uptoId };
-  const { batches, rows } = await database.withConnection((connection) =>
-    reader.readStored(connection, { base, target, window }, { excluded: new Set(excluded), onlyOf }),
-  );
+  const { batches, keys, rows } = await database.withConnection(async (connection) => {
+    const options = { excluded: new Set(excluded), onlyOf };
+    const read = await reader.readStored(connection, { base, target, window }, options);
+    const keyIds = subjectKeyIdsOf(read.batches);
+    return { ...read, keys: keyIds.length === 0 ? [] : await connection.run(readSubjectKeys, keyIds) };
+  });
   if (rows !== rowCount)
     throw new LogWentBackError(
       `The log lacks pass ${n}, and of its ${rowCount} rows the outbox has only ${rows} any more: \`npx waybill relay reconcile\` goes on without the others`,
     );
-  return batches;
+  return { batches, keys };
 }

@@ -17,13 +17,15 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import { isTransactionConflict, guardLogger } from '@waybill/kernel/internal';
-import type { LogEngine } from '@waybill/log';
+import type { LogEngine, WrappedKey } from '@waybill/log';
 import {
   blamesMessage,
   learnsOfTopics,
+  readSubjectKeys,
   type Rejection,
   rejectionOf,
   Rejections,
+  subjectKeyIdsOf,
 } from '@waybill/log/internal';
 import { armedBy, type TimerAlarm, timerStatements } from '@waybill/timer';
 import { type Difference, DifferenceReader, type RejectedRow, type Span } from './difference-reader.js';
@@ -276,15 +278,19 @@ export class Relay {
     const { within } = this.#handOver;
     const intention = intend(pass, within === undefined ? this.#handOver.answeredN : pass.n);
     const aside = rejected.length > 0 ? [setAside(rejected, span)] : [];
-    const append = within === undefined ? [] : [within(this.#handOver.sourcePass(pass), batches)];
+    const append = within?.(this.#handOver.sourcePass(pass), batches) ?? [];
+    const keyIds = within === undefined ? subjectKeyIdsOf(batches) : [];
+    const keys = keyIds.length > 0 ? [bindStatement(readSubjectKeys, keyIds)] : [];
     const changes = timerStatements(timers);
-    const results = await connection.runBatch([intention, ...changes, ...aside, ...append], { commit: true });
+    const statements = [intention, ...changes, ...aside, ...keys, ...append];
+    const results = await connection.runBatch(statements, { commit: true });
     this.#conflicts = 0;
     this.#rowsMax = this.#rowsMax < this.#options.smallDifferenceRows ? this.#rowsMax * 2 : Infinity;
     this.#blamed.clear();
     if (changes.length > 0) this.dependencies.alarm?.armed(armedBy(results.slice(1, 1 + changes.length)));
     this.#base = cursorAfter(pass);
-    await this.#handOver.committed(pass, batches);
+    const read = keys.length > 0 ? (results[statements.length - 1] as WrappedKey[]) : [];
+    await this.#handOver.committed(pass, batches, read);
     this.#moved += moved;
     this.#rejections.note(rejected);
   }

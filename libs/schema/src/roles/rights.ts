@@ -13,8 +13,8 @@ import { BUS_TABLES, COMMON_TABLES, SERVICE_TABLES, type TableRights } from './t
 
 /** In both parts. */
 const COMMON_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
-  keep_subject_key: PUBLISHING,
-  destroy_subject_keys: NONE,
+  // A login that may decrypt unwraps it.
+  read_subject_key: SERVICE_OR_OPERATOR,
   // Called by row-level security.
   acl_open: ALL,
   acl_publishes: NOT_PUBLISHER,
@@ -34,6 +34,12 @@ const COMMON_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
 /** Who may execute the log's functions. A new function gets a line, an empty list if only our functions call it. */
 const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   acl_assert_append: NONE,
+  // Keys of subjects come with records. A service may not destroy those of other services: whoever erases is an operator.
+  keep_subject_key: NONE,
+  keep_subject_keys: SERVICE_OR_OPERATOR,
+  subject_keys_of: NONE,
+  count_subject_keys: OPERATOR,
+  destroy_subject_keys: OPERATOR,
   topic_create: SERVICE_OR_OPERATOR,
   topic_restore: SERVICE_OR_OPERATOR,
   log_append: SERVICE_OR_OPERATOR,
@@ -73,6 +79,12 @@ const SERVICE_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   service_bind: SERVICE,
   service_healed: SERVICE,
   topic_learn: SERVICE_OR_OPERATOR,
+  // Keys of subjects; those who append read them to store them in the log as well.
+  keep_subject_key: PUBLISHING,
+  keep_subject_keys: NONE,
+  subject_keys_of: SERVICE_OR_OPERATOR,
+  count_subject_keys: NONE,
+  destroy_subject_keys: NONE,
   // Publishing.
   publish: PUBLISHING,
   known_topic: PUBLISHING,

@@ -22,9 +22,9 @@ export const COMMON_TABLES: Readonly<Record<string, TableRights>> = {
   // Read by row-level security itself: the names are not secret, their restrictions are.
   acl_login: { ...sameFor(PUBLISHING, 'select (login)'), ...sameFor(['monitor', 'operator'], 'select') },
   acl: sameFor(['monitor', 'operator'], 'select'),
-  // Written by a function; a login that may decrypt unwraps them.
-  subject_key: { service: 'select' },
-  erased_subject: { service: 'select' },
+  // Read and written by functions: no login can list keys or erased subjects.
+  subject_key: {},
+  erased_subject: {},
 };
 
 /**

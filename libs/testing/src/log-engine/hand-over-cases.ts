@@ -7,7 +7,7 @@ import { appendOne, batchOf, type CaseLog, endsOf, partitionOf, readFrom } from 
 const NO_PARTITION = 2_000_000_000;
 
 /** A service's passes, each behind the one before. */
-class Source {
+export class Source {
   readonly serviceId = newId();
   #before: { readonly n: number; readonly token: string | null } = { n: 0, token: null };
 
@@ -27,7 +27,8 @@ class Source {
   }
 }
 
-async function valuesIn(log: LogEngine, partitionId: number): Promise<string> {
+/** The values in a partition, one after the other. */
+export async function valuesIn(log: LogEngine, partitionId: number): Promise<string> {
   return (await readFrom(log, partitionId, 0)).map(({ value }) => value).join('');
 }
 

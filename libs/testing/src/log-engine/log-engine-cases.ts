@@ -2,6 +2,7 @@ import { appendCases } from './append-cases.js';
 import { fetchCases } from './fetch-cases.js';
 import { handOverCases } from './hand-over-cases.js';
 import { CaseLog, type LogUnderTest } from './log-under-test.js';
+import { subjectKeyCases } from './subject-key-cases.js';
 import { membershipCases } from './membership-cases.js';
 import { topicCases } from './topic-cases.js';
 
@@ -24,17 +25,22 @@ export interface LogEngineCase {
  * @param underTest returns the log once a case runs
  */
 export function logEngineCases(underTest: () => LogUnderTest): LogEngineCase[] {
-  return [...topicCases, ...appendCases, ...fetchCases, ...handOverCases, ...membershipCases].map(
-    ([name, check]) => ({
-      name,
-      run: async () => {
-        const log = new CaseLog(underTest());
-        try {
-          await check(log);
-        } finally {
-          await log.close();
-        }
-      },
-    }),
-  );
+  return [
+    ...topicCases,
+    ...appendCases,
+    ...fetchCases,
+    ...handOverCases,
+    ...subjectKeyCases,
+    ...membershipCases,
+  ].map(([name, check]) => ({
+    name,
+    run: async () => {
+      const log = new CaseLog(underTest());
+      try {
+        await check(log);
+      } finally {
+        await log.close();
+      }
+    },
+  }));
 }

@@ -5,7 +5,7 @@ export const busMigration0005: Migration = {
   number: 5,
   name: '0005-sources',
   breaking: false,
-  checksum: '5bbadf8dd44a6a63c056ab356e88c54fea2944ffa1435d65d5ec53549c18a531',
+  checksum: 'cea923288fc17a26e7e879c1f9521b538f0026ade554b9aeef8379d3791c5a1e',
   sql: `-- Hand-over: which passes of which services' outboxes this log holds, and which history of the log this is. A pass is
 -- known by its number and its random token.
 
@@ -168,10 +168,11 @@ $$;
 -- taken first, and what the log holds of the source is read in later statements. A pass that the log holds already is not
 -- appended again: its offsets are returned, with already. Everything else that does not follow directly on what the log
 -- holds raises: WB050 another pass has this number or comes before it, WB051 passes are missing, WB052 the pass is too old to tell,
--- WB053 the log is in another epoch.
+-- WB053 the log is in another epoch. The keys of subjects are those that its records were encrypted with.
 create function :schema.log_hand_over(
   of_service uuid, in_epoch bigint, pass_n bigint, pass_token uuid, token_before uuid,
-  partition_ids integer[], record_counts integer[], byte_lengths integer[], max_timestamps bigint[], all_data bytea)
+  partition_ids integer[], record_counts integer[], byte_lengths integer[], max_timestamps bigint[], all_data bytea,
+  subject_hashes bytea[] default '{}', key_ids uuid[] default '{}', wrapped_keys bytea[] default '{}')
 returns table (appended_partition integer, appended_offset bigint, already boolean)
 language plpgsql security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
@@ -213,6 +214,9 @@ begin
   if newest.token is distinct from token_before and newest.n > 0 then
     raise exception using errcode = 'WB050', detail = newest.n::text, message = format(
       'the log holds another pass %s of service %s: its database was restored, has lost a tail, or is a copy', newest.n, of_service);
+  end if;
+  if cardinality(key_ids) > 0 then
+    perform :schema.keep_subject_keys(subject_hashes, key_ids, wrapped_keys);
   end if;
   insert into :schema.log_source (source_id, n, token, partition_ids, base_offsets, last_offsets)
   select of_source, pass_n, pass_token, coalesce(array_agg(a.id order by a.place), '{}'),

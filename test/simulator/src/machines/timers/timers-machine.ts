@@ -22,7 +22,7 @@ const TOPIC = { name: 'orders', partitionIds: [1] };
 const LOG = {
   topics: { list: async () => [], place: () => TOPIC },
   signals: { send: () => {} },
-  appendWithin: () => (batches: Parameters<typeof appendCall>[0]) => appendCall(batches, -1, 'all'),
+  appendWithin: () => (batches: Parameters<typeof appendCall>[0]) => [appendCall(batches, -1, 'all')],
 } as unknown as LogEngine;
 
 /**
