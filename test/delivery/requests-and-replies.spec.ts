@@ -75,7 +75,7 @@ const start = async (
   options: Partial<WaybillModuleOptions> = {},
 ): Promise<INestMicroservice> => {
   const module = await Test.createTestingModule({
-    imports: [WaybillModule.forRoot({ database: { connectionString: fixture.url }, group, ...options })],
+    imports: [WaybillModule.forRoot({ ...fixture.moduleOptions, group, ...options })],
     controllers,
   }).compile();
   module.useLogger(false);
