@@ -1,9 +1,12 @@
 /**
- * npm run matrix [-- --postgres 14,16] [--node 20,22] [--suites test/outbox,test/guard]
+ * npm run matrix [-- --postgres 14,16] [--node 20,22] [--bus same,database,cluster] [--bus-postgres 14,18]
+ *                [--pooler direct,pgbouncer] [--suites test/outbox,test/guard]
  *
- * Runs the suites that prove the promises with each version of PostgreSQL, and of Node. Versions that are not installed
- * are fetched by npm, once. The last line on standard output is the result as JSON. Exits with 1 when a suite failed or a
- * version could not be had.
+ * Runs the suites that prove the promises with each combination of: the version of PostgreSQL; that of Node; where the bus
+ * is (in the service's database, in another one of the server, in another cluster, which may be of another version); and
+ * how service and bus are reached. pg and Prisma are no option: test/outbox, test/guard and test/orm try both in every run.
+ * Versions that are not installed are fetched by npm, once. The last line on standard output is the result as JSON. Exits
+ * with 1 when a suite failed or a version could not be had.
  */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +14,14 @@ import { join } from 'node:path';
 import { capture, projectRoot, run } from './processes.mjs';
 import { npmCli } from './set-up/install.mjs';
 
-const KNOWN = { postgres: ['14', '15', '16', '17', '18'], node: ['20', '22', '24'] };
+const POSTGRES = ['14', '15', '16', '17', '18'];
+const KNOWN = {
+  postgres: POSTGRES,
+  node: ['20', '22', '24'],
+  bus: ['same', 'database', 'cluster'],
+  'bus-postgres': POSTGRES,
+  pooler: ['direct', 'pgbouncer'],
+};
 const SUITES = [
   'test/outbox',
   'test/delivery',
@@ -19,6 +29,7 @@ const SUITES = [
   'test/guard',
   'test/database',
   'test/saga/sagas.spec.ts',
+  'test/timer',
   'libs/schema/test',
 ];
 
@@ -38,20 +49,26 @@ export async function matrix(args, jest) {
     return 2;
   }
   const results = [];
-  for (const node of options.node)
-    for (const postgres of options.postgres)
-      results.push(await runOne({ node, postgres }, options.suites, jest));
+  for (const combination of combinationsOf(options))
+    results.push(await runOne(combination, options.suites, jest));
   print(results);
   return results.every(({ ok }) => ok) ? 0 : 1;
 }
 
 /** The options, or what is wrong with them. */
 function read(args) {
-  const options = { postgres: KNOWN.postgres, node: [undefined], suites: SUITES };
+  const options = {
+    postgres: POSTGRES,
+    node: [undefined],
+    bus: ['same'],
+    'bus-postgres': [undefined],
+    pooler: ['direct'],
+    suites: SUITES,
+  };
   for (let at = 0; at < args.length; at += 2) {
     const name = args[at].replace(/^--/, '');
     if (!Object.hasOwn(options, name))
-      return `${args[at]} is not an option; use --postgres, --node or --suites`;
+      return `${args[at]} is not an option; use --${Object.keys(options).join(', --')}`;
     const values = (args[at + 1] ?? '').split(',').filter((value) => value !== '');
     if (values.length === 0)
       return `--${name} needs a list, for example --${name} ${KNOWN[name] ?? SUITES[0]}`;
@@ -59,18 +76,41 @@ function read(args) {
     if (unknown !== undefined) return `--${name} ${unknown} is not one of ${KNOWN[name].join(', ')}`;
     options[name] = values;
   }
+  if (options['bus-postgres'][0] !== undefined && !options.bus.includes('cluster'))
+    return '--bus-postgres needs --bus cluster: elsewhere the bus is on the server of the services';
   const missing = options.suites.find((path) => !existsSync(join(projectRoot, path)));
   return missing === undefined ? options : `there is no ${missing}`;
 }
 
-async function runOne({ node, postgres }, suites, jest) {
-  const name = { postgres, node: node ?? process.versions.node.split('.')[0] };
-  process.stderr.write(`matrix: PostgreSQL ${name.postgres}, Node ${name.node}\n`);
+/** All combinations; a version of the bus is one only of a bus that has its own cluster. */
+function combinationsOf(options) {
+  let all = [{}];
+  for (const name of ['node', 'postgres', 'bus', 'bus-postgres', 'pooler'])
+    all = all.flatMap((one) => {
+      const values = name === 'bus-postgres' && one.bus !== 'cluster' ? [undefined] : options[name];
+      return values.map((value) => ({ ...one, [name]: value }));
+    });
+  return all;
+}
+
+async function runOne({ node, postgres, bus, 'bus-postgres': ofBus = postgres, pooler }, suites, jest) {
+  const name = {
+    postgres,
+    node: node ?? process.versions.node.split('.')[0],
+    bus: bus === 'cluster' ? `cluster of ${ofBus}` : bus,
+    pooler,
+  };
+  process.stderr.write(`matrix: ${describe(name)}\n`);
   const folder = mkdtempSync(join(tmpdir(), 'waybill-matrix-'));
   const report = join(folder, 'jest.json');
   try {
     const program = node === undefined ? process.execPath : await nodeBinary(node);
-    const env = { WAYBILL_POSTGRES: postgres };
+    const env = {
+      WAYBILL_POSTGRES: postgres,
+      WAYBILL_TEST_BUS: bus,
+      WAYBILL_TEST_BUS_POSTGRES: bus === 'cluster' ? ofBus : '',
+      WAYBILL_TEST_POOLER: pooler,
+    };
     const args = [...jest, '--json', `--outputFile=${report}`, '--silent', ...suites];
     // Standard output is for the result.
     const code = await run(program, args, { env, stdio: ['ignore', 2, 2] });
@@ -116,14 +156,19 @@ async function nodeBinary(version) {
   return program();
 }
 
+function describe({ postgres, node, bus, pooler }) {
+  return `PostgreSQL ${postgres}, Node ${node}, bus ${bus}, ${pooler}`;
+}
+
 function print(results) {
-  process.stdout.write('PostgreSQL  Node  passed  failed  skipped\n');
-  for (const { postgres, node, passed, failed, skipped, reason, failures = [] } of results) {
-    const counts = [passed, failed, skipped].map((count) => String(count ?? '-').padStart(6)).join('  ');
-    process.stdout.write(
-      `${postgres.padEnd(10)}  ${node.padEnd(4)}  ${counts}${reason ? `  ${reason}` : ''}\n`,
-    );
-    for (const failure of failures) process.stdout.write(`            ${failure}\n`);
+  const row = (cells) => process.stdout.write(`${cells.join('  ').trimEnd()}\n`);
+  const wide = (...texts) => texts.map((text, at) => text.padEnd([10, 4, 13, 9][at]));
+  row([...wide('PostgreSQL', 'Node', 'Bus', 'Reached'), 'passed', 'failed', 'skipped']);
+  for (const result of results) {
+    const { postgres, node, bus, pooler, passed, failed, skipped, reason = '', failures = [] } = result;
+    const counts = [passed, failed, skipped].map((count) => String(count ?? '-').padStart(6));
+    row([...wide(postgres, node, bus, pooler), ...counts, reason]);
+    for (const failure of failures) row([' '.repeat(10), failure]);
   }
   process.stdout.write(`${JSON.stringify({ ok: results.every(({ ok }) => ok), results })}\n`);
 }

@@ -48,10 +48,10 @@ let services: Supervised[] = [];
 
 beforeAll(async () => {
   server = await startPostgres();
-  fixture = await Fixture.create(
-    Object.fromEntries(TOPICS.map((name) => [name, {}])),
-    server.connectionString,
-  );
+  fixture = await Fixture.create(Object.fromEntries(TOPICS.map((name) => [name, {}])), {
+    server: server.connectionString,
+    inOneDatabase: 'its server, which is killed, has everything',
+  });
   await fixture.database.pool.query(TABLES);
   gateway = await FlakyGateway.open(fixture.database.pool, 0.25);
   database = new PgDatabase({ connectionString: fixture.url });

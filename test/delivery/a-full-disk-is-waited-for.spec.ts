@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Consumer, resolveSubscription } from '@waybill/consumer';
-import { PgTransactionRunner } from '@waybill/kernel';
 import { waitUntil } from '@waybill/testing';
 import { Fixture, numbersOf, upTo } from '../support/fixture.js';
+import { runnerOn } from '../support/places.js';
 
 const MESSAGES = 400;
 const CONCURRENCY = 4;
@@ -42,7 +42,7 @@ test('deliveries that wait for a full disk continue when there is space again', 
         }),
       ],
       database,
-      transactions: new PgTransactionRunner(database),
+      transactions: runnerOn(database),
       log,
       logger: { debug() {}, info() {}, error() {}, warn: (line) => void warnings.push(line) },
     },

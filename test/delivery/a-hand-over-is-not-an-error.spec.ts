@@ -27,7 +27,7 @@ async function join(): Promise<INestMicroservice> {
   const module = await Test.createTestingModule({
     imports: [
       WaybillModule.forRoot({
-        database: { connectionString: fixture.url },
+        ...fixture.moduleOptions,
         group: 'shop',
         logger,
         consumer: { leaseMs: 20_000, heartbeatMs: 100 },

@@ -213,7 +213,7 @@ describe('a failure before, in, or after a handler', () => {
     const module = await Test.createTestingModule({
       imports: [
         WaybillModule.forRoot({
-          database: { connectionString: fixture.url },
+          ...fixture.moduleOptions,
           group: 'shop',
           handlers: { retry },
           consumer: { leaseMs: 20_000, heartbeatMs: 500 },

@@ -13,6 +13,7 @@ import { migrate } from '@waybill/schema';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture } from '../support/fixture.js';
+import { runnerOn } from '../support/places.js';
 
 /** Wraps a consumer's runner, and lets the first transaction end as the test chooses. */
 class FirstTransaction implements TransactionRunner<pg.PoolClient> {
@@ -90,7 +91,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
   };
 
   test('that went through: the message is not run again', async () => {
-    const runner = new PgTransactionRunner(handlers);
+    const runner = runnerOn(handlers);
     await consume(
       new FirstTransaction(runner, async (transaction) => {
         await runner.run(transaction);
@@ -104,7 +105,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
   });
 
   test('that is still running: it fails when it comes late, and the message takes effect once', async () => {
-    const runner = new PgTransactionRunner(handlers);
+    const runner = runnerOn(handlers);
     let release: () => void = () => undefined;
     const gate = new Promise<void>((resolve) => (release = resolve));
     let late: Promise<unknown> = Promise.resolve();
@@ -137,7 +138,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     let goOn: () => void = () => undefined;
     const failed = new Promise<void>((resolve) => (goOn = resolve));
     let afterwards: Promise<unknown> | undefined;
-    await consume(new PgTransactionRunner(handlers), (delivery) => {
+    await consume(runnerOn(handlers), (delivery) => {
       if ((delivery.payload as { n: number }).n === 2) return keep(delivery);
       afterwards ??= failed.then(() => keep(delivery));
       afterwards.catch(() => undefined);
@@ -154,7 +155,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
   test('a handler that takes too long is aborted and rolled back, and its message becomes a dead letter', async () => {
     const aborted: boolean[] = [];
     await consume(
-      new PgTransactionRunner(handlers),
+      runnerOn(handlers),
       async (delivery) => {
         await keep(delivery);
         if ((delivery.payload as { n: number }).n === 2) return;
@@ -180,7 +181,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
   };
 
   test('a handler that swallows a failed statement has not succeeded', async () => {
-    await consume(new PgTransactionRunner(handlers), swallow);
+    await consume(runnerOn(handlers), swallow);
     await publishBoth();
     await waitUntil(async () => (await effects()).includes(2), { describe: 'the second message is handled' });
     expect(await effects()).toEqual([2]);
@@ -196,8 +197,8 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
         'create table effect (id bigint generated always as identity, n int, attempt int)',
       );
       await publishBoth();
-      const log = new PostgresLogEngine(fixture.database, { service });
-      await consume(new PgTransactionRunner(service), swallow, 5_000, { database: service, log });
+      const log = new PostgresLogEngine(fixture.bus, { service });
+      await consume(runnerOn(service), swallow, 5_000, { database: service, log });
       await waitUntil(
         async () => (await service.pool.query('select from effect where n = 2')).rowCount === 1,
         {

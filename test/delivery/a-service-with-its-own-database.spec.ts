@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createProgram } from '@waybill/cli';
 import { Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
-import { PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
+import { PgDatabase, type TransactionRunner } from '@waybill/kernel';
 import { groupLag, PostgresLogEngine } from '@waybill/log/postgres';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
@@ -9,6 +9,7 @@ import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
 import { upTo } from '../support/fixture.js';
 import { drain, OwnService, TestBus } from '../support/own-databases.js';
 import { startProgram, stopProgram } from '../support/programs.js';
+import { runnerOn } from '../support/places.js';
 
 let bus: TestBus;
 let publisher: OwnService;
@@ -73,7 +74,7 @@ function consumerWith(parts: Parts = {}): Consumer {
         resolveSubscription('orders', handler ?? write, { concurrency: 'partition', transactionBatch: 1 }),
       ],
       database,
-      transactions: new PgTransactionRunner(handlers) as TransactionRunner,
+      transactions: runnerOn(handlers) as TransactionRunner,
       log: busDatabase === undefined ? of.log : new PostgresLogEngine(busDatabase, { service: database }),
     },
     { leaseMs: 1_500, heartbeatMs: 200, pollMaxMs: 100 },

@@ -34,7 +34,7 @@ async function dlq(...args: string[]): Promise<string[]> {
   let printed = '';
   const program = createProgram({ write: (text) => (printed += text) });
   program.commands.forEach((command) => command.exitOverride());
-  await program.parseAsync(['--database-url', fixture.url, 'dlq', ...args], { from: 'user' });
+  await program.parseAsync([...fixture.urlArguments, 'dlq', ...args], { from: 'user' });
   return printed.trimEnd().split('\n');
 }
 

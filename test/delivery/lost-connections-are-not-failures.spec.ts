@@ -6,10 +6,11 @@ import {
   type Handler,
   resolveSubscription,
 } from '@waybill/consumer';
-import { PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
+import { PgDatabase, type TransactionRunner } from '@waybill/kernel';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture, upTo } from '../support/fixture.js';
+import { runnerOn } from '../support/places.js';
 
 const FAST = { leaseMs: 20_000, heartbeatMs: 200, pollMaxMs: 100 };
 
@@ -42,7 +43,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
       group: 'test',
       subscriptions: [resolveSubscription('orders', handler, { concurrency, retry, transactionBatch: 3 })],
       database: fixture.database,
-      transactions: new PgTransactionRunner(handlers) as TransactionRunner,
+      transactions: runnerOn(handlers) as TransactionRunner,
       log: fixture.engine,
     };
   };

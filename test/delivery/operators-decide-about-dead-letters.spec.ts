@@ -227,6 +227,7 @@ describe('an operator', () => {
     const id = letter?.id ?? 0;
     const payload = Buffer.from(JSON.stringify({ n: 101 }));
     const messageId = await fixture.deadLetters.edit(id, { payload, to: 'topic' }, ann);
+    await fixture.moveOwn();
     await waitUntil(async () => (await floor.effects()).includes(101), {
       describe: 'the new message took effect',
     });

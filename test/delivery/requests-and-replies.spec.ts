@@ -77,7 +77,7 @@ const start = async (
   const module = await Test.createTestingModule({
     imports: [
       WaybillModule.forRoot({
-        database: { connectionString: fixture.url },
+        ...fixture.moduleOptions,
         group,
         // A reply that never comes fails its test by the time-out; one that a busy machine delays does not.
         client: { timeoutMs: 120_000 },

@@ -113,9 +113,7 @@ afterEach(async () => {
 });
 
 const start = async (options: Partial<WaybillModuleOptions> = {}, providers: never[] = []): Promise<void> => {
-  const imports = [
-    WaybillModule.forRoot({ database: { connectionString: fixture.url }, relay: false, ...options }),
-  ];
+  const imports = [WaybillModule.forRoot({ ...fixture.moduleOptions, relay: false, ...options })];
   const module = await Test.createTestingModule({ imports, controllers: [Orders], providers }).compile();
   app = module.createNestApplication({ logger: false });
   await app.listen(0, '127.0.0.1');
@@ -338,7 +336,7 @@ class Payments {
 describe('a payment under an Idempotency-Key', () => {
   const startPayments = async (options: { rawBody?: boolean } = {}): Promise<void> => {
     Payments.paid = 0;
-    const imports = [WaybillModule.forRoot({ database: { connectionString: fixture.url }, relay: false })];
+    const imports = [WaybillModule.forRoot({ ...fixture.moduleOptions, relay: false })];
     const module = await Test.createTestingModule({ imports, controllers: [Payments] }).compile();
     app = module.createNestApplication({ logger: false, ...options });
     await app.listen(0, '127.0.0.1');
@@ -434,7 +432,7 @@ describe('an application that could not identify the caller does not start', () 
   }
 
   const boot = async (controllers: Type[], providers: Provider[] = []): Promise<void> => {
-    const imports = [WaybillModule.forRoot({ database: { connectionString: fixture.url }, relay: false })];
+    const imports = [WaybillModule.forRoot({ ...fixture.moduleOptions, relay: false })];
     const module = await Test.createTestingModule({ imports, controllers, providers }).compile();
     app = module.createNestApplication({ logger: false });
     await app.init();

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Consumer, resolveSubscription } from '@waybill/consumer';
-import { PgTransactionRunner, silentLogger } from '@waybill/kernel';
+import { silentLogger } from '@waybill/kernel';
 import { waitUntil } from '@waybill/testing';
 import { Fixture, upTo } from '../support/fixture.js';
+import { runnerOn } from '../support/places.js';
 
 const MESSAGES = 2_000;
 const CONCURRENCY = 2;
@@ -45,7 +46,7 @@ test('deliveries that store the position leave their permits to those whose stor
         ),
       ],
       database,
-      transactions: new PgTransactionRunner(database),
+      transactions: runnerOn(database),
       log,
       logger: silentLogger,
     },

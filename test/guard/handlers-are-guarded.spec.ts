@@ -122,7 +122,7 @@ const start = async (
 ): Promise<INestMicroservice> => {
   const imports = [
     WaybillModule.forRoot({
-      database: { connectionString: fixture.url },
+      ...fixture.moduleOptions,
       group: 'billing',
       consumer: { leaseMs: 20_000, heartbeatMs: 200 },
       handlers: { retry: { maxAttempts: 1 } },
@@ -288,8 +288,8 @@ describe('a handler with the lease guard', () => {
 describe('an application', () => {
   test('injects the guards, including those of a named instance', async () => {
     const imports = [
-      WaybillModule.forRoot({ database: { connectionString: fixture.url } }),
-      WaybillModule.forRoot({ name: 'other', database: { connectionString: fixture.url } }),
+      WaybillModule.forRoot({ ...fixture.moduleOptions }),
+      WaybillModule.forRoot({ name: 'other', ...fixture.moduleOptions }),
     ];
     const module = await Test.createTestingModule({ imports }).compile();
     expect(module.get(MessageIdGuard)).toBeInstanceOf(MessageIdGuard);

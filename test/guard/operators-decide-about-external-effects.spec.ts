@@ -172,7 +172,7 @@ describe('an operator', () => {
   const command = async (...words: string[]): Promise<string> => {
     let printed = '';
     const program = createProgram({ write: (text) => (printed += text) });
-    await program.parseAsync(['node', 'waybill', '--database-url', fixture.url, 'effect', ...words]);
+    await program.parseAsync(['node', 'waybill', ...fixture.urlArguments, 'effect', ...words]);
     return printed;
   };
 

@@ -3,7 +3,6 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import {
   DatabaseUnavailableError,
   PgDatabase,
-  PgTransactionRunner,
   type TransactionRunner,
   type TransactionWork,
 } from '@waybill/kernel';
@@ -14,6 +13,7 @@ import type pg from 'pg';
 import { PrismaClient } from '../../src/orders/generated/client.js';
 import { faultsOf, Fixture, numbersOf, upTo } from '../support/fixture.js';
 import { HalfFloor, LocalLedger, order } from '../support/half-operations.js';
+import { runnerOn } from '../support/places.js';
 
 let fixture: Fixture;
 let ledger: LocalLedger;
@@ -28,7 +28,7 @@ afterEach(async () => {
   await fixture.close();
 });
 
-const delivered = async (): Promise<number[]> => numbersOf(await fixture.log());
+const delivered = async (): Promise<number[]> => numbersOf(await fixture.sentLog());
 const write = (n: number) => (tx: pg.PoolClient) => tx.query('insert into done (n) values ($1)', [n]);
 
 /** A promise that a test resolves. */
@@ -206,7 +206,7 @@ describe('the tombstone', () => {
     await checker.stop();
     const done = await ledger.done();
     expect(await delivered()).toEqual(done);
-    expect(faultsOf(await fixture.log())).toEqual([]);
+    expect(faultsOf(await fixture.sentLog())).toEqual([]);
     const refused = ends.filter(
       (end) => end.status === 'rejected' && (end.reason as { code?: string }).code === 'BARRIER_REFUSED',
     );
@@ -353,7 +353,7 @@ describe('pg_xact_status', () => {
   });
 
   test('is refused when the half would be prepared on the pool of its local transaction', async () => {
-    const transactions = new PgTransactionRunner(fixture.database);
+    const transactions = runnerOn(fixture.database);
     const session = new PgDatabase({ connectionString: fixture.url });
     const local = { name: 'own', transactions, session: session.session } as unknown as LocalDatabase;
     const { halves } = new HalfFloor(fixture, new LocalDatabases([local]));

@@ -13,7 +13,7 @@ beforeEach(async () => {
 });
 afterEach(() => fixture.close());
 
-const delivered = async (): Promise<number[]> => numbersOf(await fixture.log());
+const delivered = async (): Promise<number[]> => numbersOf(await fixture.sentLog());
 const numberOf = ({ messages }: HalfToCheck): number =>
   (messages[0]?.payload as { n: number } | undefined)?.n ?? -1;
 
@@ -34,7 +34,7 @@ describe('a half message that was left open', () => {
     expect(await checker.runOnce()).toBe('again');
     expect(await checker.runOnce()).toBe('idle');
     expect(await delivered()).toEqual([1]);
-    expect(numbersOf(await fixture.log('invoices'))).toEqual([5]);
+    expect(numbersOf(await fixture.sentLog('invoices'))).toEqual([5]);
     expect(seen.find((half) => half.id === id)).toMatchObject({
       group: 'payments',
       checks: 0,

@@ -62,7 +62,7 @@ const start = async (
   const imports = [
     WaybillModule.forRoot({
       database: { connectionString: ledger.url },
-      bus: { connectionString: fixture.url },
+      bus: { connectionString: fixture.busUrl },
       group: 'payments',
       halfMessages: {
         checkImmunityMs: 0,
@@ -83,7 +83,7 @@ const start = async (
 async function half(...args: string[]): Promise<string[]> {
   let printed = '';
   const program = createProgram({ write: (text) => (printed += text) });
-  await program.parseAsync(['--database-url', fixture.url, 'half', ...args], { from: 'user' });
+  await program.parseAsync([...fixture.urlArguments, 'half', ...args], { from: 'user' });
   return printed.trimEnd().split('\n');
 }
 
@@ -104,8 +104,8 @@ test('a Nest application executes half messages around its own database, and its
     describe: 'it is undecided',
   });
   await waitUntil(async () => (await operations.stats()).open === 1, { describe: 'the other is committed' });
-  await waitUntil(async () => (await fixture.log()).length === 2, { describe: 'both are on the bus' });
-  expect(numbersOf(await fixture.log())).toEqual([1, 2]);
+  await waitUntil(async () => (await fixture.sentLog()).length === 2, { describe: 'both are on the bus' });
+  expect(numbersOf(await fixture.sentLog())).toEqual([1, 2]);
   expect(await ledger.done()).toEqual([1]);
   expect((await app.get(WaybillHealthIndicator).isHealthy())['waybill']).toMatchObject({
     status: 'degraded',
@@ -131,8 +131,8 @@ test('boot refuses two checks for one topic; without a group nothing is prepared
 
 test('the command lists, shows, commits, rolls back and checks again, and records who decided', async () => {
   const app = await start([Charges], {
-    database: { connectionString: fixture.url },
     bus: undefined,
+    ...fixture.moduleOptions,
   } as never);
   const halves = app.get(HalfMessages);
   const ids: string[] = [];
@@ -176,7 +176,7 @@ test('the command lists, shows, commits, rolls back and checks again, and record
   expect(await half('commit', third, '--force', '--yes')).toEqual([`half message ${third} is committed`]);
   await expect(half('show', 'nothing')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   await expect(half('list', '--state', 'shut')).rejects.toThrow('states must be an array of prepared');
-  expect(numbersOf(await fixture.log('invoices'))).toEqual([1, 3]);
+  expect(numbersOf(await fixture.sentLog('invoices'))).toEqual([1, 3]);
   const audited = await fixture.database.pool.query(
     'select stated_by, action from waybill.operator_action order by id',
   );

@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => fixture.close());
 
-const delivered = async (): Promise<number[]> => numbersOf(await fixture.log());
+const delivered = async (): Promise<number[]> => numbersOf(await fixture.sentLog());
 
 describe('a half message', () => {
   test('is invisible until it is committed, and is in the log once, however often it is committed', async () => {
@@ -27,7 +27,7 @@ describe('a half message', () => {
     });
     expect(await floor.halves.commit(id)).toBe('done');
     expect(await floor.halves.commit(id)).toBe('already');
-    const records = await fixture.log();
+    const records = await fixture.sentLog();
     expect(records).toMatchObject([{ key: 'key-1', payload: { n: 1 }, headers: { by: 'ann' } }]);
     expect(await floor.operations.show(id)).toMatchObject({
       state: 'committed',
@@ -76,7 +76,7 @@ describe('a half message', () => {
     await floor.halves.commit(id);
     await floor.halves.rollback(rolledBack);
     expect(await delivered()).toEqual(upTo(50).filter((n) => n % 5 !== 0));
-    expect(numbersOf(await fixture.log('invoices'))).toEqual(upTo(50).filter((n) => n % 5 === 0));
+    expect(numbersOf(await fixture.sentLog('invoices'))).toEqual(upTo(50).filter((n) => n % 5 === 0));
   });
 
   test('with delayed messages schedules them when it is committed; delays count from then', async () => {
@@ -99,7 +99,7 @@ describe('a half message', () => {
     });
     await service.stop();
     expect(await delivered()).toEqual([1, 2, 4]);
-    const expiring = (await fixture.log()).find(({ payload }) => payload.n === 4);
+    const expiring = (await fixture.sentLog()).find(({ payload }) => payload.n === 4);
     expect(Number(expiring?.headers['waybill-expires-at'])).toBeGreaterThan(Date.now() + 50_000);
   });
 
@@ -130,7 +130,7 @@ describe('a half message', () => {
       const outcomes = await Promise.all(others.map((halves) => halves.commit(id)));
       expect(outcomes.toSorted()).toEqual(['already', 'already', 'already', 'already', 'done']);
     }
-    expect(faultsOf(await fixture.log())).toEqual([]);
+    expect(faultsOf(await fixture.sentLog())).toEqual([]);
     expect(await delivered()).toEqual(upTo(20));
   });
 
@@ -146,7 +146,7 @@ describe('a half message', () => {
     const refused = ends.flatMap((end, n) => (end.status === 'rejected' ? [n] : []));
     expect(refused).toEqual([7, 17, 27, 37, 47, 57]);
     expect(await delivered()).toEqual(upTo(60).filter((n) => n % 10 !== 7));
-    expect(faultsOf(await fixture.log())).toEqual([]);
+    expect(faultsOf(await fixture.sentLog())).toEqual([]);
   });
 
   test('that is committed and rolled back at once ends in one of the two ways', async () => {

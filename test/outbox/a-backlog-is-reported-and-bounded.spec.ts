@@ -14,7 +14,11 @@ beforeEach(async () => {
   fixture = await Fixture.create({ orders: { backlogMaxMessages: 20 }, other: {} });
   await fixture.database.pool.query(`create role ${role} login password 'secret'`);
   await fixture.database.withConnection((connection) =>
-    applyGrants(connection, { roles: ['publisher'], login: role }),
+    applyGrants(connection, {
+      roles: ['publisher'],
+      login: role,
+      ...(fixture.bus !== fixture.database && { part: 'service' }),
+    }),
   );
 });
 afterEach(async () => {
@@ -24,7 +28,7 @@ afterEach(async () => {
 
 /** Publishes as a login that has no other right. */
 async function asPublisher<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const url = new URL(fixture.url);
+  const url = new URL(fixture.directUrl);
   url.username = role;
   url.password = 'secret';
   const client = new pg.Client({ connectionString: url.href });
@@ -50,7 +54,7 @@ const measure = (): Promise<unknown> => new OutboxBacklogWatch(fixture.database)
 async function command(...args: string[]): Promise<string> {
   let said = '';
   const program = createProgram({ write: (text) => void (said += text) });
-  await program.parseAsync(['node', 'waybill', '--database-url', fixture.url, ...args]);
+  await program.parseAsync(['node', 'waybill', ...fixture.urlArguments, ...args]);
   return said;
 }
 
@@ -68,7 +72,7 @@ describe('what waits in the outbox', () => {
       },
       { topic: 'other', waiting: 1, full: null },
     ]);
-    const waybill = new Waybill('default', { database: { connectionString: fixture.url }, relay: false });
+    const waybill = new Waybill('default', { ...fixture.moduleOptions, relay: false });
     try {
       const text = await new WaybillMetrics(waybill).text();
       expect(text).toContain(`waybill_outbox_backlog_messages{topic="orders",role="${role}"} 30`);
@@ -114,10 +118,11 @@ describe('what waits in the outbox', () => {
   });
 
   test('is measured by a process that only publishes when no relay runs, and not more often than is needed', async () => {
-    const url = new URL(fixture.url);
+    const url = new URL(fixture.directUrl);
     url.username = role;
     url.password = 'secret';
     const waybill = new Waybill('default', {
+      ...fixture.moduleOptions,
       database: { connectionString: url.href },
       relay: false,
       consumer: false,

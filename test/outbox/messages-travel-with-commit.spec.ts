@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { PrismaPg } from '@prisma/adapter-pg';
-import { Bell, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
+import { Bell, type TransactionRunner } from '@waybill/kernel';
 import { Waybill } from '@waybill/nestjs';
 import { Outbox, OutboxTransactions, type TransactionOutbox } from '@waybill/outbox';
 import { PrismaTransactionRunner } from '@waybill/outbox/internal';
@@ -9,6 +9,7 @@ import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { PrismaClient } from '../../src/orders/generated/client.js';
 import { Fixture, numbersOf, upTo } from '../support/fixture.js';
+import { runnerOn } from '../support/places.js';
 
 /** Runs SQL in a transaction, for any driver. */
 type Execute = (text: string, ...values: unknown[]) => Promise<unknown>;
@@ -22,7 +23,7 @@ interface Driver {
 const DRIVERS: readonly Driver[] = [
   {
     kind: 'pg',
-    runner: (fixture) => new PgTransactionRunner(fixture.database) as TransactionRunner,
+    runner: (fixture) => runnerOn(fixture.database) as TransactionRunner,
     execute:
       (tx) =>
       (text, ...values) =>
@@ -243,7 +244,7 @@ describe.each(DRIVERS)('a business transaction of $kind', ({ kind, runner, execu
 test("Nest's module runs business transactions like those of its handlers", async () => {
   const fixture = await Fixture.create();
   const waybill = new Waybill('default', {
-    database: { connectionString: fixture.url },
+    ...fixture.moduleOptions,
     relay: false,
     consumer: false,
   });

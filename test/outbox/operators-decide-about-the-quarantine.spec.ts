@@ -23,15 +23,7 @@ afterEach(() => fixture.close());
 async function command(...args: string[]): Promise<string> {
   let said = '';
   const program = createProgram({ write: (text) => void (said += text) });
-  await program.parseAsync([
-    'node',
-    'waybill',
-    '--database-url',
-    fixture.url,
-    'outbox',
-    'quarantine',
-    ...args,
-  ]);
+  await program.parseAsync(['node', 'waybill', ...fixture.urlArguments, 'outbox', 'quarantine', ...args]);
   return said;
 }
 
@@ -100,11 +92,12 @@ describe('what is quarantined', () => {
     expect(await command('redrive', '--all', '--yes')).toBe('1 messages published again\n');
     await fixture.moveAll();
     while ((await service.runOnce()) === 'again');
+    await fixture.moveOwn();
     expect(numbersOf(await fixture.log())).toEqual([7]);
   });
 
   test('is reported by metrics, health and doctor', async () => {
-    const waybill = new Waybill('default', { database: { connectionString: fixture.url }, relay: false });
+    const waybill = new Waybill('default', { ...fixture.moduleOptions, relay: false });
     try {
       expect(await new WaybillMetrics(waybill).text()).toContain(
         'waybill_quarantine_messages{topic="late",reason="TOPIC_UNKNOWN"} 2',
@@ -118,7 +111,7 @@ describe('what is quarantined', () => {
     }
     let said = '';
     const program = createProgram({ write: (text) => void (said += text) });
-    await program.parseAsync(['node', 'waybill', '--database-url', fixture.url, 'doctor']);
+    await program.parseAsync(['node', 'waybill', ...fixture.urlArguments, 'doctor']);
     expect(said).toMatch(
       /warning +quarantine +.*2 of late \(TOPIC_UNKNOWN\), 1 of never.*waybill outbox quarantine list/,
     );

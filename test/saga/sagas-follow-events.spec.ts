@@ -181,7 +181,7 @@ const signedBy = async (app: INestMicroservice, id: string): Promise<unknown> =>
 const command = async (...words: string[]): Promise<string> => {
   let printed = '';
   const program = createProgram({ write: (text) => (printed += text) });
-  await program.parseAsync(['node', 'waybill', '--database-url', fixture.url, 'saga', ...words]);
+  await program.parseAsync(['node', 'waybill', ...fixture.urlArguments, 'saga', ...words]);
   return printed;
 };
 

@@ -161,7 +161,7 @@ const start = async (
   options: Partial<WaybillModuleOptions> = {},
 ): Promise<INestMicroservice> => {
   const module = await Test.createTestingModule({
-    imports: [WaybillModule.forRoot({ database: { connectionString: fixture.url }, group, ...options })],
+    imports: [WaybillModule.forRoot({ ...fixture.moduleOptions, group, ...options })],
     ...parts,
   }).compile();
   module.useLogger(false);
@@ -191,7 +191,7 @@ const place = (app: INestMicroservice, order: Order): Promise<{ id: string; crea
 const command = async (...words: string[]): Promise<string> => {
   let printed = '';
   const program = createProgram({ write: (text) => (printed += text) });
-  await program.parseAsync(['node', 'waybill', '--database-url', fixture.url, 'saga', ...words]);
+  await program.parseAsync(['node', 'waybill', ...fixture.urlArguments, 'saga', ...words]);
   return printed;
 };
 

@@ -1,11 +1,12 @@
 import { PrismaPg } from '@prisma/adapter-pg';
 import { BarrierParticipant } from '@waybill/guard';
-import { PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
+import { PgDatabase, type TransactionRunner } from '@waybill/kernel';
 import { joinTransaction } from '@waybill/outbox';
 import { PrismaTransactionRunner } from '@waybill/outbox/internal';
 import type pg from 'pg';
 import { PrismaClient } from '../../src/orders/generated/client.js';
 import { migratedDatabase } from './migrated-database.js';
+import { runnerOn } from './places.js';
 
 /** A participant's own database with a table `effect`, and pg or Prisma transactions in it. */
 export class Participant {
@@ -24,7 +25,7 @@ export class Participant {
     await database.pool.query('create table effect (op text, branch text, gid text)');
     const ends = [() => database.close(), () => created.drop()];
     if (kind === 'pg') {
-      const runner = new PgTransactionRunner(database) as TransactionRunner<unknown>;
+      const runner = runnerOn(database) as TransactionRunner<unknown>;
       return new Participant(created.connectionString, database, runner, ends);
     }
     const client = new PrismaClient({

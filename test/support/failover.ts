@@ -1,12 +1,13 @@
 import { createProgram } from '@waybill/cli';
 import { Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
-import { type Logger, PgTransactionRunner } from '@waybill/kernel';
+import { type Logger } from '@waybill/kernel';
 import type { Relay } from '@waybill/outbox';
 import { migrate } from '@waybill/schema';
 import { createDatabase, type TestCluster, type TestDatabase, waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { messageIdGuardOf } from './message-guard.js';
 import type { OwnService } from './own-databases.js';
+import { runnerOn } from './places.js';
 
 /** A migrated database of a cluster, under the URL of both of its servers. It is removed together with the cluster. */
 export async function databaseOn(cluster: TestCluster, prefix: string): Promise<TestDatabase> {
@@ -90,7 +91,7 @@ export async function consume(
 ): Promise<Consumer> {
   const { database, log } = service;
   const subscription = resolveSubscription('orders', handler, { concurrency });
-  const transactions = new PgTransactionRunner(database);
+  const transactions = runnerOn(database);
   const consumer = new Consumer(
     { group, subscriptions: [subscription], database, transactions, log, logger },
     { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 100 },

@@ -4,9 +4,12 @@ import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
 import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox, Relay, type RelayOptions } from '@waybill/outbox';
 import { DeadLetters } from '@waybill/dead-letter';
+import type { WaybillModuleOptions } from '@waybill/nestjs';
 import { testServerUrl } from '@waybill/testing';
 import type pg from 'pg';
-import { migratedDatabase } from './migrated-database.js';
+import { type MigratedDatabase, migratedDatabase } from './migrated-database.js';
+import { drain } from './own-databases.js';
+import { busServerUrl, PREPARED_STATEMENTS } from './places.js';
 
 /** A record as it is stored in the log. */
 export interface LoggedRecord {
@@ -18,33 +21,60 @@ export interface LoggedRecord {
   readonly headers: Readonly<Record<string, string | undefined>>;
 }
 
-/** A test's own migrated database, with a topic `orders`, and what tests do with it. */
+export interface FixtureOptions {
+  /** Default: that of the run. */
+  readonly server?: string;
+  /** Why a test needs the bus in the service's database, wherever the run has its buses. */
+  readonly inOneDatabase?: string;
+}
+
+/**
+ * A test's own migrated database, with a topic `orders`, and what tests do with it. Its bus is where the run places it
+ * (test/setup/placement.mjs): in the same database, in another one, or in another cluster.
+ */
 export class Fixture {
+  readonly url: string;
+  /** Without the pooler that the run may have. */
+  readonly directUrl: string;
+  readonly database: PgDatabase;
+  readonly busUrl: string;
+  /** The database of the bus; the same object as `database` where it is in that. */
+  readonly bus: PgDatabase;
   readonly engine: LogEngine;
   readonly topics: Topics;
   readonly signals: LogSignals;
-  readonly outbox = new Outbox();
+  readonly outbox = new Outbox({ preparedStatements: PREPARED_STATEMENTS });
   readonly deadLetters: DeadLetters;
   readonly #relay: Relay;
 
   private constructor(
-    readonly url: string,
-    readonly database: PgDatabase,
-    private readonly drop: () => Promise<void>,
+    private readonly service: MigratedDatabase,
+    private readonly ownBus: MigratedDatabase | undefined,
   ) {
-    this.engine = new PostgresLogEngine(database);
+    this.url = service.connectionString;
+    this.directUrl = service.directUrl;
+    this.database = new PgDatabase({ connectionString: this.url, connectionsMax: 30 });
+    this.busUrl = ownBus?.connectionString ?? this.url;
+    this.bus =
+      ownBus === undefined
+        ? this.database
+        : new PgDatabase({ connectionString: this.busUrl, connectionsMax: 30 });
+    this.engine = this.engineOf(this.database);
     ({ topics: this.topics, signals: this.signals } = this.engine);
-    this.deadLetters = new DeadLetters(database, this.engine);
+    this.deadLetters = new DeadLetters(this.database, this.engine);
     this.#relay = this.relay();
   }
 
   static async create(
     topics: Readonly<Record<string, TopicOptions>> = { orders: {} },
-    server = testServerUrl(),
+    { server = testServerUrl(), inOneDatabase }: FixtureOptions = {},
   ): Promise<Fixture> {
-    const created = await migratedDatabase('flow', server);
-    const database = new PgDatabase({ connectionString: created.connectionString, connectionsMax: 30 });
-    const fixture = new Fixture(created.connectionString, database, () => created.drop());
+    const busServer = inOneDatabase === undefined ? busServerUrl() : undefined;
+    const part = busServer === undefined ? undefined : 'service';
+    const service = await migratedDatabase('flow', server, part);
+    const bus = busServer === undefined ? undefined : await migratedDatabase('bus', busServer, 'bus');
+    const fixture = new Fixture(service, bus);
+    const { database } = fixture;
     for (const [name, options] of Object.entries(topics)) await fixture.topics.create(name, options);
     await database.pool.query(
       `create table effect (id bigint generated always as identity, consumer text, topic text, partition int,
@@ -56,7 +86,32 @@ export class Fixture {
 
   async close(): Promise<void> {
     await this.database.close();
-    await this.drop();
+    await this.service.drop();
+    if (this.ownBus === undefined) return;
+    await this.bus.close();
+    await this.ownBus.drop();
+  }
+
+  /** Options of an instance of Waybill by which it works on these databases, as the run reaches them. */
+  get moduleOptions(): Pick<WaybillModuleOptions, 'database' | 'bus' | 'outbox'> {
+    return {
+      database: { connectionString: this.url },
+      ...(this.ownBus !== undefined && { bus: { connectionString: this.busUrl } }),
+      ...(!PREPARED_STATEMENTS && { outbox: { preparedStatements: false } }),
+    };
+  }
+
+  /** The same as arguments of the command. */
+  get urlArguments(): string[] {
+    const bus = this.ownBus === undefined ? [] : ['--bus-url', this.busUrl];
+    return ['--database-url', this.url, ...bus];
+  }
+
+  /** The log as another pool of connections to the service's database uses it. */
+  engineOf(database: PgDatabase): LogEngine {
+    return this.ownBus === undefined
+      ? new PostgresLogEngine(database)
+      : new PostgresLogEngine(this.bus, { service: database });
   }
 
   relay(options: RelayOptions = {}): Relay {
@@ -87,7 +142,21 @@ export class Fixture {
 
   /** Lets a relay move all committed messages. */
   async moveAll(): Promise<void> {
-    while ((await this.#relay.runOnce()) === 'again');
+    await drain(this.#relay);
+  }
+
+  /**
+   * Lets a relay move what the service has sent itself (due timers, committed halves, edited dead letters): to a bus
+   * elsewhere it goes through the outbox. To a bus in the same database it must have gone without one.
+   */
+  async moveOwn(relay = this.#relay): Promise<void> {
+    if (this.bus !== this.database) await drain(relay);
+  }
+
+  /** The log, once what the service has sent itself is in it. */
+  async sentLog(topic = 'orders', relay = this.#relay): Promise<LoggedRecord[]> {
+    await this.moveOwn(relay);
+    return this.log(topic);
   }
 
   /** All records of a topic, partition by partition in order of offset. */
@@ -124,10 +193,19 @@ export class Fixture {
   }
 
   /** One value of the first row. */
-  async value<T = number>(text: string, values: readonly unknown[] = []): Promise<T> {
-    const { rows } = await this.database.pool.query({ text, values: [...values], rowMode: 'array' });
-    return (rows as T[][])[0]?.[0] as T;
+  value<T = number>(text: string, values: readonly unknown[] = []): Promise<T> {
+    return valueIn(this.database, text, values);
   }
+
+  /** The same in the database of the bus. */
+  busValue<T = number>(text: string, values: readonly unknown[] = []): Promise<T> {
+    return valueIn(this.bus, text, values);
+  }
+}
+
+async function valueIn<T>({ pool }: PgDatabase, text: string, values: readonly unknown[]): Promise<T> {
+  const { rows } = await pool.query({ text, values: [...values], rowMode: 'array' });
+  return (rows as T[][])[0]?.[0] as T;
 }
 
 /** What is wrong with a log: offsets with gaps, messages that are stored twice. Empty when all is well. */

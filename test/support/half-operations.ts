@@ -1,5 +1,4 @@
-import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
-import { PostgresLogEngine } from '@waybill/log/postgres';
+import { PgDatabase } from '@waybill/kernel';
 import {
   type CheckBack,
   HalfMessageChecker,
@@ -15,6 +14,7 @@ import { testServerUrl } from '@waybill/testing';
 import type pg from 'pg';
 import type { Fixture } from './fixture.js';
 import { migratedDatabase } from './migrated-database.js';
+import { runnerOn } from './places.js';
 
 /** A test's own local database, with a table `done` for what local transactions do. */
 export class LocalLedger {
@@ -33,7 +33,7 @@ export class LocalLedger {
     await asking.pool.query('create table done (n int, half uuid)');
     const local = {
       name: 'ledger',
-      transactions: new PgTransactionRunner(transactions),
+      transactions: runnerOn(transactions),
       session: asking.session,
     };
     return new LocalLedger(created.connectionString, transactions, asking, local, () => created.drop());
@@ -72,7 +72,7 @@ export class HalfFloor {
 
   halvesOf(database: PgDatabase, options: HalfMessagesOptions = {}, group = 'payments'): HalfMessages {
     const { outbox } = this.fixture;
-    const log = database === this.fixture.database ? this.fixture.engine : new PostgresLogEngine(database);
+    const log = database === this.fixture.database ? this.fixture.engine : this.fixture.engineOf(database);
     const encode = outbox.encode.bind(outbox);
     return new HalfMessages({ database, log, group, encode, databases: this.databases }, options);
   }

@@ -6,10 +6,11 @@ import { Outbox, Relay, type RelayOptions } from '@waybill/outbox';
 import { createDatabase, type TestDatabase, testServerUrl } from '@waybill/testing';
 import type pg from 'pg';
 import { migratedDatabase } from './migrated-database.js';
+import { busServerUrl, PREPARED_STATEMENTS } from './places.js';
 
 /** A service with a database of its own, on a bus in another one. */
 export class OwnService {
-  readonly outbox = new Outbox();
+  readonly outbox = new Outbox({ preparedStatements: PREPARED_STATEMENTS });
   readonly log: PostgresLogEngine;
 
   private constructor(
@@ -20,9 +21,9 @@ export class OwnService {
     this.log = new PostgresLogEngine(bus, { service: database });
   }
 
-  /** @param server default: that of the run */
+  /** @param server default: that of the run's services */
   static async create(bus: TestBus, server = testServerUrl()): Promise<OwnService> {
-    return OwnService.of(await migratedDatabase('service', server), bus);
+    return OwnService.of(await migratedDatabase('service', server, 'service'), bus);
   }
 
   static async of(created: TestDatabase, bus: TestBus): Promise<OwnService> {
@@ -91,9 +92,9 @@ export class TestBus {
 
   static async create(
     topics: Readonly<Record<string, TopicOptions>> = { orders: { partitions: 1 } },
-    server = testServerUrl(),
+    server = busServerUrl() ?? testServerUrl(),
   ): Promise<TestBus> {
-    const bus = TestBus.of(await migratedDatabase('bus', server));
+    const bus = TestBus.of(await migratedDatabase('bus', server, 'bus'));
     for (const [name, options] of Object.entries(topics)) await bus.log.topics.create(name, options);
     return bus;
   }
@@ -135,8 +136,9 @@ export class TestBus {
 
 /** A copy of a database as it is now, like a restored backup. No session may use the original. */
 export function copyOf(created: TestDatabase): Promise<TestDatabase> {
-  const name = new URL(created.connectionString).pathname.slice(1);
-  return createDatabase({ connectionString: testServerUrl() }, 'copy', name);
+  const server = new URL(created.connectionString);
+  server.pathname = '/postgres';
+  return createDatabase({ connectionString: server.href }, 'copy', created.name);
 }
 
 /** Lets a relay work until nothing more is to do, and all is answered. */

@@ -14,7 +14,7 @@ export interface RawRecord {
 
 /** Appends records as they are, without the outbox. */
 export async function appendRaw(
-  { database, topics }: Pick<Fixture, 'database' | 'topics'>,
+  { bus, topics }: Pick<Fixture, 'bus' | 'topics'>,
   records: readonly RawRecord[],
 ): Promise<void> {
   const batches = await new BatchCollector(topics, 1_000_000).collect(async (add) => {
@@ -29,12 +29,12 @@ export async function appendRaw(
         timestampMs: Date.now(),
       });
   });
-  await database.runTogether([appendCall(batches, -1, 'all')]);
+  await bus.runTogether([appendCall(batches, -1, 'all')]);
 }
 
 /** Appends one record byte for byte, to the first partition of its topic. */
 export async function appendBytes(
-  { database, topics }: Pick<Fixture, 'database' | 'topics'>,
+  { bus, topics }: Pick<Fixture, 'bus' | 'topics'>,
   { topic, key = null, value, headers = [] }: RecordToAppend,
 ): Promise<void> {
   const { partitionIds } = await topics.get(topic);
@@ -47,5 +47,5 @@ export async function appendBytes(
     baseSequence: -1,
     data: builder.build(),
   };
-  await database.runTogether([appendCall([batch], -1, 'all')]);
+  await bus.runTogether([appendCall([batch], -1, 'all')]);
 }

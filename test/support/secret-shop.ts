@@ -156,7 +156,7 @@ export async function startShop(
   const module = await Test.createTestingModule({
     imports: [
       WaybillModule.forRoot({
-        database: { connectionString: fixture.url },
+        ...fixture.moduleOptions,
         group: 'shop',
         topics: Object.fromEntries(topics.map((topic) => [topic, {}])),
         halfMessages: { checkImmunityMs: 0, check: { pollMs: 20 } },

@@ -5,9 +5,10 @@ import {
   resolveSubscription,
   type SubscriptionOptions,
 } from '@waybill/consumer';
-import { type Logger, PgDatabase, PgTransactionRunner, silentLogger } from '@waybill/kernel';
+import { type Logger, PgDatabase, silentLogger } from '@waybill/kernel';
 import type pg from 'pg';
 import type { Fixture } from './fixture.js';
+import { runnerOn } from './places.js';
 
 /** What a message of these tests asks of its handler. */
 export interface Order {
@@ -38,7 +39,7 @@ export class ShopFloor {
         group: 'test',
         subscriptions: [resolveSubscription('orders', handler, subscription)],
         database: fixture.database,
-        transactions: new PgTransactionRunner(handlers),
+        transactions: runnerOn(handlers),
         log: fixture.engine,
         logger,
       },

@@ -65,7 +65,8 @@ export interface Firing {
 
 /** All records in the log, with the time at which each was appended. */
 export async function firings(fixture: Fixture): Promise<Firing[]> {
-  const { rows } = await fixture.database.pool.query<{ data: Buffer; ms: number }>(
+  await fixture.moveOwn();
+  const { rows } = await fixture.bus.pool.query<{ data: Buffer; ms: number }>(
     `select data, (extract(epoch from appended_at) * 1000)::float8 as ms from waybill_bus.log_batch`,
   );
   return rows.flatMap(({ data, ms }) =>

@@ -4,6 +4,7 @@ import { type Message, Relay } from '@waybill/outbox';
 import { type TimerService, Timers } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import { faultsOf, Fixture, type LoggedRecord } from '../support/fixture.js';
+import { drain } from '../support/own-databases.js';
 import { timersOf } from '../support/timers.js';
 
 describe('a delayed message', () => {
@@ -30,12 +31,12 @@ describe('a delayed message', () => {
         messages.map((message) => ({ topic: 'orders', payload: { n: 0 }, ...message })),
       ),
     );
-  const moveAll = async (): Promise<void> => {
-    while ((await relay.runOnce()) === 'again');
-  };
+  const moveAll = (): Promise<void> => drain(relay);
   const arrived = async (...numbers: number[]): Promise<LoggedRecord[]> => {
     const find = async () =>
-      (await fixture.log()).filter(({ payload }) => numbers.includes(payload.n)).toSorted(byOffset);
+      (await fixture.sentLog('orders', relay))
+        .filter(({ payload }) => numbers.includes(payload.n))
+        .toSorted(byOffset);
     await waitUntil(async () => (await find()).length >= numbers.length, {
       describe: `${numbers.join(', ')} have arrived`,
       timeoutMs: 10_000,
@@ -60,14 +61,14 @@ describe('a delayed message', () => {
     await moveAll();
     await arrived(1, 2, 3);
     // Of the batch that was appended last: message 1 is due last.
-    const lateMs = await fixture.value<number>(
+    const lateMs = await fixture.busValue<number>(
       `select (extract(epoch from max(appended_at) - $1::timestamptz) * 1000)::float8 from waybill_bus.log_batch`,
       [deliverAt],
     );
     expect(lateMs).toBeGreaterThanOrEqual(0);
-    expect((await fixture.log()).map(({ payload }) => payload.n)).not.toContain(4);
+    expect((await fixture.sentLog('orders', relay)).map(({ payload }) => payload.n)).not.toContain(4);
     expect(await timers.cancel({ token: 'in an hour' })).toBe(1);
-    expect(faultsOf(await fixture.log())).toEqual([]);
+    expect(faultsOf(await fixture.sentLog('orders', relay))).toEqual([]);
   });
 
   test('keeps id, key, partition, headers and payload', async () => {

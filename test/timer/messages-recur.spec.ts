@@ -28,11 +28,11 @@ describe('a recurring message', () => {
     await fresh.stop();
   };
   const arrived = async (count: number): Promise<LoggedRecord[]> => {
-    await waitUntil(async () => (await fixture.log()).length >= count, {
+    await waitUntil(async () => (await fixture.sentLog()).length >= count, {
       describe: `${count} runs`,
       timeoutMs: 10_000,
     });
-    return fixture.log();
+    return fixture.sentLog();
   };
   /** As if no process had fired timers since then. */
   const letTimePass = (name: string, ms: number): Promise<unknown> =>
@@ -94,7 +94,7 @@ describe('a recurring message', () => {
     expect((await recurring.list())[0]?.nextRunAt).toEqual(next);
     expect(await pending()).toBe(1);
     await fireAfresh();
-    expect(await fixture.log()).toMatchObject([{ payload: { n: 4 }, key: 'k', headers: { a: 'b' } }]);
+    expect(await fixture.sentLog()).toMatchObject([{ payload: { n: 4 }, key: 'k', headers: { a: 'b' } }]);
     expect(await pending()).toBe(1);
   });
 
@@ -103,12 +103,12 @@ describe('a recurring message', () => {
     await letTimePass('pulse', 60_500);
     await recurring.put('pulse', { topic: 'orders', payload: { n: 2 }, everyMs: 90_000 });
     await fireAfresh();
-    expect((await fixture.log()).map(({ payload }) => payload.n)).toEqual([2]);
+    expect((await fixture.sentLog()).map(({ payload }) => payload.n)).toEqual([2]);
     expect((await recurring.list())[0]?.nextRunAt?.getTime()).toBeGreaterThan(Date.now() + 80_000);
     expect(await pending()).toBe(1);
     await letTimePass('pulse', 91_000);
     await fireAfresh();
-    expect((await fixture.log()).map(({ payload }) => payload.n)).toEqual([2, 2]);
+    expect((await fixture.sentLog()).map(({ payload }) => payload.n)).toEqual([2, 2]);
   });
 
   test('publishes a run that is firing while its schedule is changed', async () => {
@@ -133,7 +133,7 @@ describe('a recurring message', () => {
     blocker.release();
     await firing;
     await fireAfresh();
-    expect((await fixture.log()).map(({ payload }) => payload.n)).toEqual([2]);
+    expect((await fixture.sentLog()).map(({ payload }) => payload.n)).toEqual([2]);
     expect(await pending()).toBe(1);
   });
 
@@ -152,7 +152,7 @@ describe('a recurring message', () => {
       await letTimePass('pulse', stepMs);
       passedMs += stepMs;
       await fireAfresh();
-      if ((await fixture.log()).length > 0) return;
+      if ((await fixture.sentLog()).length > 0) return;
     }
     expect('it never ran').toBe('it ran');
   });
@@ -167,7 +167,9 @@ describe('a recurring message', () => {
     await letTimePass('broken', 25 * 3_600_000);
     await letTimePass('sound', 61_000);
     await fireAfresh();
-    expect((await fixture.log()).map(({ payload }) => payload.n).toSorted((a, b) => a - b)).toEqual([1, 2]);
+    expect((await fixture.sentLog()).map(({ payload }) => payload.n).toSorted((a, b) => a - b)).toEqual([
+      1, 2,
+    ]);
     const nextRuns = async (): Promise<Record<string, Date | null>> =>
       Object.fromEntries((await recurring.list()).map(({ name, nextRunAt }) => [name, nextRunAt]));
     expect(await nextRuns()).toMatchObject({ broken: null, sound: expect.any(Date) });
@@ -187,7 +189,7 @@ describe('a recurring message', () => {
     expect(await recurring.remove('pulse')).toBe(false);
     await letTimePass('pulse', 2_000);
     await fireAll();
-    expect(await fixture.log()).toEqual([]);
+    expect(await fixture.sentLog()).toEqual([]);
     expect(await pending()).toBe(0);
   });
 
@@ -203,7 +205,7 @@ describe('a recurring message', () => {
     expect(await pending()).toBe(2);
     await letTimePass('pulse', 91_000);
     await fireAll();
-    expect((await fixture.log()).map(({ payload }) => payload.n)).toEqual([2]);
+    expect((await fixture.sentLog()).map(({ payload }) => payload.n)).toEqual([2]);
     expect(await pending()).toBe(1);
   });
 
@@ -215,7 +217,7 @@ describe('a recurring message', () => {
     await recurring.put('pulse', { topic: 'orders', payload: { n: 1 }, everyMs: 120_000, missed });
     await letTimePass('pulse', 120_000 * 2_401 + 90_000);
     await fireAll();
-    const records = await fixture.log();
+    const records = await fixture.sentLog();
     expect(records).toHaveLength(expected);
     const runs = records.map(({ headers }) => Date.parse(headers['run-at'] ?? ''));
     expect(runs.every((run, index) => index === 0 || run - (runs[index - 1] ?? 0) === 120_000)).toBe(true);

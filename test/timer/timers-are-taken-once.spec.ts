@@ -25,9 +25,9 @@ describe('timers', () => {
     for (const n of [0, 1, 2, 3, 4]) await timers.schedule(message(n), { dueAt: new Date(now - 5_000) });
     await waitUntil(async () => (await timers.stats()).due === 10, { describe: 'all are due' });
     expect(await service.runOnce()).toBe('again');
-    expect(await fixture.log()).toHaveLength(4);
+    expect(await fixture.sentLog()).toHaveLength(4);
     while ((await service.runOnce()) === 'again');
-    expect((await fixture.log()).map(({ payload }) => payload.n)).toEqual(upTo(10));
+    expect((await fixture.sentLog()).map(({ payload }) => payload.n)).toEqual(upTo(10));
     expect(service.status.fired).toBe(10);
   });
 
@@ -42,13 +42,13 @@ describe('timers', () => {
     await upkeep().runOnce();
     expect((await slots()).every((slot) => slot < 8)).toBe(true);
     while ((await service.runOnce()) === 'again');
-    expect(numbersOf(await fixture.log())).toEqual([1]);
+    expect(numbersOf(await fixture.sentLog())).toEqual([1]);
     await timers.schedule(message(2), { delayMs: 7 * 3_600_000 });
     await fixture.database.pool.query(`update waybill.timer set due_at = due_at - interval '9 hours'`);
     // A process that has just been started looks at everything.
     const { service: started } = timersOf(fixture);
     while ((await started.runOnce()) === 'again');
-    expect(numbersOf(await fixture.log())).toEqual([0, 1, 2]);
+    expect(numbersOf(await fixture.sentLog())).toEqual([0, 1, 2]);
   });
 
   test('are truncated slot by slot: a slot that is past and empty is, one with a timer is not', async () => {
@@ -107,7 +107,7 @@ describe('timers', () => {
     service.start();
     await waitUntil(() => service.status.fired === 2, { describe: 'the sweep finds it', timeoutMs: 10_000 });
     await service.stop();
-    expect(numbersOf(await fixture.log())).toEqual([0, 1]);
+    expect(numbersOf(await fixture.sentLog())).toEqual([0, 1]);
   });
 
   test('that are cancelled never fire, and those that fired were not cancelled', async () => {
@@ -125,7 +125,7 @@ describe('timers', () => {
     );
     await waitUntil(async () => (await timers.stats()).pending === 0, { describe: 'none is left' });
     await service.stop();
-    const fired = numbersOf(await fixture.log());
+    const fired = numbersOf(await fixture.sentLog());
     expect(fired.filter((n) => cancelled.has(n))).toEqual([]);
     expect(fired.length + cancelled.size).toBe(count);
     // Both happened, so they did compete.
@@ -193,6 +193,6 @@ describe('timers', () => {
     await other.query('rollback');
     other.release();
     expect(await service.runOnce()).toBe('again');
-    expect(numbersOf(await fixture.log())).toEqual([0]);
+    expect(numbersOf(await fixture.sentLog())).toEqual([0]);
   });
 });

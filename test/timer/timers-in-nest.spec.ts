@@ -58,7 +58,7 @@ afterEach(async () => {
 const start = async (redis?: string): Promise<INestMicroservice> => {
   const imports = [
     WaybillModule.forRoot({
-      database: { connectionString: fixture.url },
+      ...fixture.moduleOptions,
       group: 'shop',
       ...(redis === undefined ? {} : { redis }),
     }),

@@ -18,6 +18,7 @@ import { TimerService } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture } from '../fixture.js';
+import { PREPARED_STATEMENTS, runnerOn } from '../places.js';
 
 /** What a participant does for a command. */
 export type Work = (delivery: Delivery, client: pg.PoolClient) => Promise<unknown>;
@@ -49,8 +50,8 @@ export class SagaFloor {
     { locks, logger = silentLogger, http }: SagaFloorOptions,
   ) {
     const bell = new Bell();
-    this.outbox = new Outbox({ bell });
-    this.runner = new PgTransactionRunner(fixture.database);
+    this.outbox = new Outbox({ bell, preparedStatements: PREPARED_STATEMENTS });
+    this.runner = runnerOn(fixture.database);
     const { database, engine: log, topics } = fixture;
     this.#relay = new Relay({ database, log, bell });
     this.#timers = new TimerService({ database, log, logger });

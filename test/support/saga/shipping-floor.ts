@@ -58,7 +58,7 @@ export async function command(...words: string[]): Promise<string> {
   const program = createProgram({ write: (text) => (printed += text) });
   for (const one of program.commands.flatMap((each) => [each, ...each.commands]))
     one.exitOverride().configureOutput({ writeErr: () => {} });
-  await program.parseAsync(['node', 'waybill', '--database-url', floor.fixture.url, 'saga', ...words]);
+  await program.parseAsync(['node', 'waybill', ...floor.fixture.urlArguments, 'saga', ...words]);
   return printed;
 }
 
