@@ -5,7 +5,7 @@ import { Outbox, Relay } from '@waybill/outbox';
 import { SCHEMA_PARTS, schemaOf } from '@waybill/schema';
 import { rightsOf } from '@waybill/schema/internal';
 import { Timers } from '@waybill/timer';
-import { RoleBus } from '../support/role-bus.js';
+import { attemptOn, RoleBus } from '../support/role-bus.js';
 import { HALF, insertRowsOfAll, MEMBER, SAGA } from '../support/rows-of-all.js';
 
 let bus: RoleBus;
@@ -69,20 +69,8 @@ async function moveAll(): Promise<void> {
   while ((await relay.runOnce()) === 'again');
 }
 
-/** What a login gets for a statement: its rows, or the SQLSTATE that refuses it. It is rolled back. */
-async function attempt(login: string, text: string): Promise<unknown> {
-  const client = await (databases.get(login) as PgDatabase).pool.connect();
-  try {
-    await client.query('begin');
-    const { rows, rowCount } = await client.query<unknown[]>({ text, rowMode: 'array' });
-    return /^\s*(update|delete)/.test(text) ? rowCount : rows.flat().length === 1 ? rows[0]?.[0] : rows;
-  } catch (error) {
-    return (error as { code?: string }).code;
-  } finally {
-    await client.query('rollback');
-    client.release();
-  }
-}
+const attempt = (login: string, text: string): Promise<unknown> =>
+  attemptOn(databases.get(login) as PgDatabase, text);
 
 const DENIED = '42501';
 const RESTRICTED = 'WB040';

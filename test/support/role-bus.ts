@@ -90,3 +90,18 @@ export class RoleBus {
     await this.#server.end();
   }
 }
+
+/** What a login gets for a statement: its rows, or the SQLSTATE that refuses it. It is rolled back. */
+export async function attemptOn({ pool }: PgDatabase, text: string): Promise<unknown> {
+  const client = await pool.connect();
+  try {
+    await client.query('begin');
+    const { rows, rowCount } = await client.query<unknown[]>({ text, rowMode: 'array' });
+    return /^\s*(update|delete)/.test(text) ? rowCount : rows.flat().length === 1 ? rows[0]?.[0] : rows;
+  } catch (error) {
+    return (error as { code?: string }).code;
+  } finally {
+    await client.query('rollback');
+    client.release();
+  }
+}

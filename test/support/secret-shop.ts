@@ -148,7 +148,7 @@ const ALL: Parts = { controllers: [Handlers, Shop], providers: [Orders, Checks] 
 
 /** Starts a service that handles texts. */
 export async function startShop(
-  fixture: Pick<Fixture, 'url'>,
+  fixture: Pick<Fixture, 'url'> & Partial<Pick<Fixture, 'moduleOptions'>>,
   options: Partial<WaybillModuleOptions>,
   parts = ALL,
 ): Promise<INestMicroservice> {
@@ -156,6 +156,7 @@ export async function startShop(
   const module = await Test.createTestingModule({
     imports: [
       WaybillModule.forRoot({
+        database: { connectionString: fixture.url },
         ...fixture.moduleOptions,
         group: 'shop',
         topics: Object.fromEntries(topics.map((topic) => [topic, {}])),
