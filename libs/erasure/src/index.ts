@@ -1,2 +1,2 @@
-export { Erasure, type ErasureOptions, type ErasureTarget } from './erasure.js';
+export { Erasure, type ErasureLog, type ErasureOptions, type ErasureTarget } from './erasure.js';
 export type { ErasedPart, ErasureReport, Remainder } from './erasure-report.js';
