@@ -13,6 +13,7 @@ import {
 import { openRecord, subjectHash } from '@waybill/log/internal';
 import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Outbox, Relay } from '@waybill/outbox';
+import { migrate } from '@waybill/schema';
 import { waitUntil } from '@waybill/testing';
 import { drain, OwnService, TestBus } from '../support/own-databases.js';
 import { cipherOf } from '../support/secret-shop.js';
@@ -142,6 +143,7 @@ describe('the keys of a pass', () => {
 
   test('of a service in the database of the bus are there as well', async () => {
     const { connectionString } = bus.created;
+    await migrate({ connectionString, part: 'service' });
     const database = new PgDatabase({ connectionString });
     const log = new PostgresLogEngine(database);
     await log.topics.list();
