@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createProgram } from '@waybill/cli';
 import { silentLogger } from '@waybill/kernel';
 import { findDisagreement, reconcile, type Relay } from '@waybill/outbox';
-import type { TestDatabase } from '@waybill/testing';
+import { type TestDatabase, waitUntil } from '@waybill/testing';
 import { upTo } from '../support/fixture.js';
 import { copyOf, drain, OwnService, TestBus } from '../support/own-databases.js';
 import { RoleBus } from '../support/role-bus.js';
@@ -75,6 +75,32 @@ describe("a service's database that was restored", () => {
     await drain(service.relay());
     await publishAndMove([11]);
     expect((await bus.read()).numbers).toEqual([0, 1, 2, 3, 4, 10, 11]);
+  });
+
+  test('loses nothing that waits when other transactions end while it is reconciled', async () => {
+    await publishAndMove(upTo(3));
+    const backup = await backUpService();
+    await publishAndMove([3, 4]);
+    await restoreService(backup);
+    await service.publish([10]);
+    const found = await findDisagreement(service.database, service.log);
+    // It waits for a reader of the passes, when it has its transaction id; and a transaction with a younger one ends.
+    const reader = await service.database.pool.connect();
+    await reader.query('begin; select from waybill.relay_intent limit 1');
+    const reconciled = reconcile(service.database, found);
+    await waitUntil(
+      async () =>
+        (await service.value<number>(
+          `select count(*)::int from pg_locks where relation = 'waybill.relay_intent'::regclass and not granted`,
+        )) > 0,
+      { describe: 'it waits for the reader' },
+    );
+    await service.value('select pg_current_xact_id()::text');
+    await reader.query('rollback');
+    reader.release();
+    expect(await reconciled).toBe(1);
+    await drain(service.relay());
+    expect((await bus.read()).numbers).toEqual([0, 1, 2, 3, 4, 10]);
   });
 
   test('is reconciled by its relay where it may, which reports what consumers have and the database does not', async () => {

@@ -256,8 +256,13 @@ describe('a group whose log lost a tail', () => {
       { payload: 3, isOld: true, state: 'open' },
     ]);
     const program = createProgram({ write: () => true });
-    const words = ['--database-url', service.created.connectionString, 'dlq', 'redrive', '2', '--yes'];
-    await program.parseAsync(words, { from: 'user' });
+    const urls = [
+      '--database-url',
+      service.created.connectionString,
+      '--bus-url',
+      bus.created.connectionString,
+    ];
+    await program.parseAsync([...urls, 'dlq', 'redrive', '2', '--yes'], { from: 'user' });
     await waitUntil(async () => (await effects()).length === 7, { describe: 'the old one has its effect' });
     expect((await letters()).at(1)).toEqual({ payload: 3, isOld: true, state: 'redriven' });
   });

@@ -5,7 +5,7 @@ export const serviceMigration0019: Migration = {
   number: 19,
   name: '0019-relay-repair',
   breaking: false,
-  checksum: '6d51aa611cccfbb278c9114f9900420d865dda72bd9f21ac3123846a6f25a1c9',
+  checksum: '8cc9c08c083928b6031e8ef431b1d56d6d9336520a6e09b6707e641b9e4044d3',
   sql: `-- What a relay and an operator do when log and outbox disagree.
 
 -- Makes passes again that the log does not hold, the first of them without the rows that it refuses: in new versions under new
@@ -81,11 +81,17 @@ create function :schema.relay_reconcile(common_n bigint, bus_n bigint, bus_token
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
+  -- The rows to be moved are those that it does not show. Taken before this transaction has an id: one that is taken later shows
+  -- the rows that it inserts as soon as a younger transaction has ended, and the relay would leave them out.
+  before pg_snapshot := pg_current_snapshot();
   common record;
   newest record;
   kept bigint;
 begin
   perform :schema.assert_read_committed('reconciling');
+  if pg_current_xact_id_if_assigned() is not null then
+    raise exception using errcode = '25001', message = 'reconciling must be the first statement of its transaction';
+  end if;
   perform pg_advisory_xact_lock(hashtext(':schema.relay'), 0);
   lock table :schema.outbox in access exclusive mode;
   perform :schema.commit_to_disk();
@@ -114,8 +120,8 @@ begin
   get diagnostics kept = row_count;
   insert into :schema.relay_intent (slot, n, token, base, target, after_id, upto_id, end_id, row_count, confirmed_n,
                                     system_identifier)
-  select (bus_n / 10000 % 3)::smallint, bus_n, bus_token, s.now, s.now, 0, 0, 0, 0, bus_n, c.system_identifier
-    from pg_control_system() c, (select pg_current_snapshot() as now) s;
+  select (bus_n / 10000 % 3)::smallint, bus_n, bus_token, before, before, 0, 0, 0, 0, bus_n, c.system_identifier
+    from pg_control_system() c;
   return kept;
 end
 $$;
