@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { PostgresLogEngine } from '@waybill/log/postgres';
 import { raiseLogEpoch } from '@waybill/log/postgres/internal';
+import { migrate } from '@waybill/schema';
 import { waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { drain, OwnService, TestBus } from '../support/own-databases.js';
@@ -102,8 +103,14 @@ test('service and bus each say who they are; hold-ups name their side', async ()
 });
 
 test('without the address of the bus, the page says so', async () => {
-  const alone = await statusOf([service.created.connectionString]);
-  expect(sectionOf(alone, 'bus')).toMatchObject({
+  const { connectionString } = service.created;
+  expect(sectionOf(await statusOf([connectionString]), 'bus')).toMatchObject({
+    state: 'stuck',
+    text: expect.stringContaining('Schema waybill_bus of the database has no Waybill tables'),
+    advice: expect.stringContaining('--bus-url'),
+  });
+  await migrate({ connectionString, part: 'bus' });
+  expect(sectionOf(await statusOf([connectionString]), 'bus')).toMatchObject({
     state: 'stuck',
     text: expect.stringContaining('the service is bound to another bus'),
     advice: expect.stringContaining('--bus-url'),

@@ -43,7 +43,7 @@ export const oldestTransaction = statement<[], { who: string; ageMs: number; see
  * The sessions with an open transaction in this database, and standbys that hold a snapshot through their walsender;
  * also sessions with these pids. Oldest first. Of others a login without pg_read_all_stats sees neither state, nor age,
  * nor query; then only those that hold a snapshot or a transaction id are known. locks: what each holds on tables of the
- * two schemas, stronger than for reading.
+ * two schemas, stronger than for reading. A session that is still starting, of no login yet, holds its snapshot for moments.
  */
 export const openTransactions = statement<[schemaName: string, busSchemaName: string, alsoPids: readonly (number | null)[], most: number], { pid: number; login: string | null; applicationName: string | null; backendType: string | null; state: string | null; ageMs: number | null; stateAgeMs: number | null; xidAge: number | null; query: string | null; isVisible: boolean; locks: readonly string[] }>('open-transactions', `select a.pid, a.usename::text as login, a.application_name as "applicationName", a.backend_type as "backendType", a.state,
        pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - a.xact_start) * 1000.0)::bigint as "ageMs",
@@ -60,7 +60,7 @@ export const openTransactions = statement<[schemaName: string, busSchemaName: st
               order by 1) as locks
   from pg_catalog.pg_stat_activity a
  where a.pid <> pg_catalog.pg_backend_pid()
-   and (a.datname = pg_catalog.current_database() or a.datname is null and a.backend_xmin is not null)
+   and (a.datname = pg_catalog.current_database() or a.datname is null and a.usesysid is not null and a.backend_xmin is not null)
    and coalesce(a.backend_type, ''::text) not in ('autovacuum worker', 'parallel worker')
    and (a.xact_start is not null or a.backend_xmin is not null or a.backend_xid is not null or a.pid = any ($3::integer[]))
  order by a.xact_start, greatest(pg_catalog.age(a.backend_xmin), pg_catalog.age(a.backend_xid)) desc nulls last

@@ -107,9 +107,13 @@ async function identified<Figures>(
     });
   } catch (error) {
     if (!isWaybillError(error) || error.code !== 'MIGRATION_REQUIRED') throw error;
+    const address =
+      part === 'bus'
+        ? 'give the address of the bus with --bus-url or WAYBILL_BUS_URL'
+        : 'correct the address';
     return unreadable(part, {
       text: error.message,
-      advice: `Run \`waybill migrate${option}\` there, or correct the address.`,
+      advice: `Run \`waybill migrate${option}\` there, or ${address}.`,
     });
   }
 }
