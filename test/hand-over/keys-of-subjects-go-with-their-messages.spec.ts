@@ -253,7 +253,7 @@ describe('an erasure', () => {
     await expect(erasureOf(maker, crashing).erase(subject, ASKED)).rejects.toThrow('has crashed');
     expect(await readBy(taker)).toEqual(['SUBJECT_ERASED']);
     expect(await ownKeys(maker)).toBe(1);
-    // Until it is finished, the service may publish, and nobody else can read it.
+    // Until it is finished, the service may publish, and no other service can read it.
     await publish('more', ANN);
     await drain(maker.relay());
     expect(await readBy(taker)).toEqual(['SUBJECT_ERASED', 'SUBJECT_ERASED']);

@@ -161,7 +161,7 @@ test('what a service publishes for a subject works in another one as in its own,
   expect(await count(taker, 'waybill.subject_key')).toBe(1);
   expect(await count(bus, 'waybill_bus.subject_key')).toBe(2);
 
-  // From the commit on nobody reads what the service and the other one have published.
+  // From the commit on no process can read what the two services have published.
   const erase = ['erase', '--subject', ANN, '--because', 'she asked for it', '--yes'];
   expect(await command(maker, ...erase)).toMatch(
     /\nerased: 1 keys of the subject\n.*\nerased: 2 keys of the subject in the log\n/,

@@ -14,7 +14,7 @@ type Log = Pick<LogEngine, 'checksumsBelow' | 'topics'>;
 
 /**
  * Compares what a group has read with what the log holds. A log that was restored, or has failed over to a replica that was
- * behind, lacks records that the group has handled, or holds others at their offsets: whoever read on there would miss
+ * behind, lacks records that the group has handled, or holds others at their offsets: a reader that went on there would miss
  * records without an error.
  * @param offsets of the log, read after the places
  * @returns by partition id: an error where the log went back

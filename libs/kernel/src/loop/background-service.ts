@@ -7,7 +7,7 @@ import { describeError } from '../thrown.js';
 /** First and longest wait after failures, in milliseconds; a service may set a shorter maximum. */
 const FIRST_FAILURE_MS = 100;
 const LONGEST_FAILURE_MS = 12_800;
-/** After so many failures in a row a reason is reported again. */
+/** A reason is reported again after this number of failures in a row. */
 const REPEATED_EVERY = 20;
 /** What numbers and ids consist of: reasons that differ only in them are one. */
 const VARYING = /[\da-f-]+/gi;

@@ -26,7 +26,7 @@ export function subjectKeyIdOf(payload: Buffer | null): string | undefined {
   try {
     return readEnvelope(payload).subject?.keyId;
   } catch {
-    // It only begins like one: whoever reads it is told so.
+    // It only begins like one; the reader gets an error.
     return undefined;
   }
 }

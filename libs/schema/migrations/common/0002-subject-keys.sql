@@ -39,7 +39,7 @@ $$;
 
 -- Stores keys beside the records that were encrypted with them, in the transaction that appends these. A key that is there
 -- already is not stored again. That of an erased subject is left out and nothing is raised: its records are in the log as
--- ciphertext that nobody can read. Order by lock, then look: an erasure is either waited for, and seen, or waits for this
+-- ciphertext that cannot be read. Order by lock, then look: an erasure is either waited for, and seen, or waits for this
 -- transaction. One lock for all subjects: a pass may need the keys of very many.
 create function :schema.keep_subject_keys(of_subjects bytea[], key_ids uuid[], wrapped bytea[]) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -63,7 +63,7 @@ as $$
    where k.id = any (key_ids) order by k.id, k.seq
 $$;
 
--- A key of a subject, wrapped, or null if it is not here; and whether the subject was erased here. Whoever asks has to name
+-- A key of a subject, wrapped, or null if it is not here; and whether the subject was erased here. The caller has to name
 -- both: no login can list keys.
 create function :schema.read_subject_key(key_id uuid, of_subject bytea, out wrapped bytea, out erased boolean)
 language sql stable security definer set search_path = pg_catalog, pg_temp

@@ -34,7 +34,7 @@ const COMMON_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
 /** Who may execute the log's functions. A new function gets a line, an empty list if only our functions call it. */
 const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   acl_assert_append: NONE,
-  // Keys of subjects come with records. A service may not destroy those of other services: whoever erases is an operator.
+  // Keys of subjects come with records. A service may not destroy those of other services: only an operator may.
   keep_subject_key: NONE,
   keep_subject_keys: SERVICE_OR_OPERATOR,
   subject_keys_of: NONE,

@@ -5,7 +5,7 @@ export const commonMigration0002: Migration = {
   number: 2,
   name: '0002-subject-keys',
   breaking: false,
-  checksum: 'ff10d1e05bc7b64271c8e041984d44a74a1e5a368ce0365cddc95bef95530e4f',
+  checksum: '4ba1b248812ae7f6580d74a858093729d9a7fe83748b482bd805fb78340aefd3',
   sql: `-- Data keys of subjects (persons, customers): data of a subject are encrypted with its own keys, which are stored here
 -- wrapped by the service's cipher. Without them all data encrypted with them are unreadable, wherever they are. Each
 -- process makes its own keys, so that publishing reads nothing. A key may be stored twice: transactions that use it
@@ -47,7 +47,7 @@ $$;
 
 -- Stores keys beside the records that were encrypted with them, in the transaction that appends these. A key that is there
 -- already is not stored again. That of an erased subject is left out and nothing is raised: its records are in the log as
--- ciphertext that nobody can read. Order by lock, then look: an erasure is either waited for, and seen, or waits for this
+-- ciphertext that cannot be read. Order by lock, then look: an erasure is either waited for, and seen, or waits for this
 -- transaction. One lock for all subjects: a pass may need the keys of very many.
 create function :schema.keep_subject_keys(of_subjects bytea[], key_ids uuid[], wrapped bytea[]) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -71,7 +71,7 @@ as $$
    where k.id = any (key_ids) order by k.id, k.seq
 $$;
 
--- A key of a subject, wrapped, or null if it is not here; and whether the subject was erased here. Whoever asks has to name
+-- A key of a subject, wrapped, or null if it is not here; and whether the subject was erased here. The caller has to name
 -- both: no login can list keys.
 create function :schema.read_subject_key(key_id uuid, of_subject bytea, out wrapped bytea, out erased boolean)
 language sql stable security definer set search_path = pg_catalog, pg_temp
