@@ -3,12 +3,13 @@ import { Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
 import {
   HandlerAbandonedError,
   PgDatabase,
-  PgTransactionRunner,
+  type PgTransactionRunner,
   type TransactionRunner,
 } from '@waybill/kernel';
 import { waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { Fixture, upTo } from '../support/fixture.js';
+import { runnerOn } from '../support/places.js';
 import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
 
 let fixture: Fixture;
@@ -20,7 +21,7 @@ beforeEach(async () => {
   proxy = await TcpProxy.start(fixture.url);
   // One connection, so that anything left on it affects the next.
   handlers = new PgDatabase({ connectionString: proxy.url, connectionsMax: 1 });
-  runner = new PgTransactionRunner(handlers);
+  runner = runnerOn(handlers);
 });
 afterEach(async () => {
   proxy.letAnswer();
@@ -140,7 +141,7 @@ describe('the lent client', () => {
         group: 'test',
         subscriptions: [resolveSubscription('orders', handler, { retry: { maxAttempts: 1 } })],
         database: fixture.database,
-        transactions: new PgTransactionRunner(wide) as TransactionRunner,
+        transactions: runnerOn(wide) as TransactionRunner,
         log: fixture.engine,
       },
       { leaseMs: 20_000, heartbeatMs: 200 },
@@ -227,7 +228,7 @@ describe('what a handler has set in its session', () => {
           resolveSubscription('orders', handler, { transactionBatch: 10, concurrency: 'partition' }),
         ],
         database: fixture.database,
-        transactions: new PgTransactionRunner(wide) as TransactionRunner,
+        transactions: runnerOn(wide) as TransactionRunner,
         log: fixture.engine,
         onAttemptOutcome: ({ error }) => errors.push(String(error)),
       },

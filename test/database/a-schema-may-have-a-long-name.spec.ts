@@ -2,9 +2,10 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { Bell, PgDatabase } from '@waybill/kernel';
 import { decodeBatch, type LogEngine } from '@waybill/log';
 import { PostgresLogEngine } from '@waybill/log/postgres';
-import { Outbox, Relay } from '@waybill/outbox';
+import { Relay } from '@waybill/outbox';
 import { migrate } from '@waybill/schema';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
+import { outboxOf } from '../support/places.js';
 
 const SLOT_MS = 600_000;
 /** The longest names that leave room for that of the log's schema, equal up to the last character. */
@@ -44,7 +45,7 @@ describe('a schema with a name of the maximum length', () => {
         jest.spyOn(Date, 'now').mockReturnValue(now + slot * SLOT_MS);
         for (const { schema } of schemas) {
           await client.query('begin');
-          await new Outbox({ schema }).publish(client, { topic: 'orders', payload: { slot, to: schema } });
+          await outboxOf({ schema }).publish(client, { topic: 'orders', payload: { slot, to: schema } });
           await client.query('commit');
         }
         jest.restoreAllMocks();

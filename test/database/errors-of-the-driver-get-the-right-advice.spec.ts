@@ -8,10 +8,10 @@ import { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { PgDatabase } from '@waybill/kernel';
 import { statement } from '@waybill/kernel/internal';
-import { Outbox } from '@waybill/outbox';
 import { choosePort, type EmbeddedPostgres, startPostgres, waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { Fixture } from '../support/fixture.js';
+import { outboxOf } from '../support/places.js';
 
 /** A self-signed certificate for db.example, and its key: only for this test. */
 const TLS = fileURLToPath(new URL('../support/tls/', import.meta.url));
@@ -322,7 +322,7 @@ describe('a statement fails by', () => {
     });
     const publishing = fixture.transaction(async (client) => {
       await swallow(client);
-      await new Outbox().publish(client, { topic: 'orders', payload: { n: 1 } });
+      await outboxOf().publish(client, { topic: 'orders', payload: { n: 1 } });
     });
     await expect(publishing).rejects.toMatchObject({
       code: 'TRANSACTION_REQUIRED',

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
+import { PgDatabase, type PgTransactionRunner } from '@waybill/kernel';
 import pg from 'pg';
 import { Fixture } from '../support/fixture.js';
+import { runnerOn } from '../support/places.js';
 
 let fixture: Fixture;
 let handlers: PgDatabase;
@@ -10,7 +11,7 @@ beforeEach(async () => {
   fixture = await Fixture.create({ orders: { partitions: 1 } });
   // One connection, so that what is left on it meets the next transaction.
   handlers = new PgDatabase({ connectionString: fixture.url, connectionsMax: 1 });
-  runner = new PgTransactionRunner(handlers);
+  runner = runnerOn(handlers);
 });
 afterEach(async () => {
   await handlers.close();

@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { type OpenTransaction, PgTransactionRunner } from '@waybill/kernel';
+import type { OpenTransaction, PgTransactionRunner } from '@waybill/kernel';
 import { runAhead, statement } from '@waybill/kernel/internal';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture, upTo } from '../support/fixture.js';
 import { ShopFloor } from '../support/shop-floor.js';
+import { runnerOn } from '../support/places.js';
 
 type Open = OpenTransaction<pg.PoolClient>;
 
@@ -20,7 +21,7 @@ let fixture: Fixture;
 let runner: PgTransactionRunner;
 beforeEach(async () => {
   fixture = await Fixture.create();
-  runner = new PgTransactionRunner(fixture.database);
+  runner = runnerOn(fixture.database);
   await fixture.database.pool.query('create table noted (n int generated always as identity, what text)');
 });
 afterEach(() => fixture.close());

@@ -5,7 +5,7 @@ import { MessagePattern } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
 import { createProgram } from '@waybill/cli';
 import { Consumer, deadLetter, type Handler, resolveSubscription } from '@waybill/consumer';
-import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
+import { PgDatabase } from '@waybill/kernel';
 import type { LogEngine } from '@waybill/log';
 import { PostgresLogEngine } from '@waybill/log/postgres';
 import { WaybillClient, WaybillModule, WaybillRecord, WaybillServer } from '@waybill/nestjs';
@@ -15,6 +15,7 @@ import { lastValueFrom } from 'rxjs';
 import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
 import { upTo } from '../support/fixture.js';
 import { drain, OwnService, TestBus } from '../support/own-databases.js';
+import { runnerOn } from '../support/places.js';
 
 let bus: TestBus;
 let service: OwnService;
@@ -81,7 +82,7 @@ async function consume(
       group: 'shop',
       subscriptions: [resolveSubscription(topic, handler, { concurrency, retry: { maxAttempts: 1 } })],
       database: service.database,
-      transactions: new PgTransactionRunner(service.database),
+      transactions: runnerOn(service.database),
       log,
     },
     { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 100 },

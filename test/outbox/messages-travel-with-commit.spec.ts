@@ -2,14 +2,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { PrismaPg } from '@prisma/adapter-pg';
 import { Bell, type TransactionRunner } from '@waybill/kernel';
 import { Waybill } from '@waybill/nestjs';
-import { Outbox, OutboxTransactions, type TransactionOutbox } from '@waybill/outbox';
+import { OutboxTransactions, type TransactionOutbox } from '@waybill/outbox';
 import { PrismaTransactionRunner } from '@waybill/outbox/internal';
 import { Timers } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { PrismaClient } from '../../src/orders/generated/client.js';
 import { Fixture, numbersOf, upTo } from '../support/fixture.js';
-import { runnerOn } from '../support/places.js';
+import { outboxOf, runnerOn } from '../support/places.js';
 
 /** Runs SQL in a transaction, for any driver. */
 type Execute = (text: string, ...values: unknown[]) => Promise<unknown>;
@@ -188,7 +188,7 @@ describe.each(DRIVERS)('a business transaction of $kind', ({ kind, runner, execu
 
   test('of order "strict" takes the turn of its key before it writes its message', async () => {
     const before = await published();
-    const strict = new Outbox({ order: 'strict' });
+    const strict = outboxOf({ order: 'strict' });
     const holder = await fixture.database.pool.connect();
     await holder.query('begin');
     await strict.publish(holder, message(70));
@@ -210,7 +210,7 @@ describe.each(DRIVERS)('a business transaction of $kind', ({ kind, runner, execu
     const bell = new Bell();
     let rings = 0;
     bell.onRing(() => (rings += 1));
-    const ringing = new OutboxTransactions(new Outbox({ bell }), runner(fixture, prisma));
+    const ringing = new OutboxTransactions(outboxOf({ bell }), runner(fixture, prisma));
     await ringing.run(async () => undefined);
     expect(rings).toBe(0);
     await ringing.run(async (_, outbox) => {
@@ -235,7 +235,7 @@ describe.each(DRIVERS)('a business transaction of $kind', ({ kind, runner, execu
   }
 
   test('is refused when its schema is not that of the outbox', () => {
-    expect(() => new OutboxTransactions(new Outbox({ schema: 'other' }), runner(fixture, prisma))).toThrow(
+    expect(() => new OutboxTransactions(outboxOf({ schema: 'other' }), runner(fixture, prisma))).toThrow(
       expect.objectContaining({ code: 'CONFIGURATION_INVALID' }),
     );
   });

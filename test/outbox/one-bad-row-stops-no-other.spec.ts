@@ -1,12 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Bell, type Logger, newId } from '@waybill/kernel';
-import { Outbox, Relay, type RelayOptions } from '@waybill/outbox';
+import { Relay, type RelayOptions } from '@waybill/outbox';
 import { Recurring } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture, numbersOf, upTo } from '../support/fixture.js';
 import { HalfFloor } from '../support/half-operations.js';
 import { drain } from '../support/own-databases.js';
+import { outboxOf } from '../support/places.js';
 import { message, timersOf } from '../support/timers.js';
 
 let fixture: Fixture;
@@ -219,9 +220,12 @@ describe('a row that cannot be moved is quarantined, and the others move in orde
   test('a failure that affects every row quarantines none', async () => {
     await fixture.publish(1);
     await fixture.bus.pool.query('alter function waybill_bus.log_append rename to log_append_moved');
-    await expect(moveAll()).rejects.toThrow();
+    const { database, engine: log } = fixture;
+    // The same relay goes on: another one leaves a pass that is this young to its maker.
+    const relay = new Relay({ database, log, bell: new Bell(), logger });
+    await expect(drain(relay)).rejects.toThrow();
     await fixture.bus.pool.query('alter function waybill_bus.log_append_moved rename to log_append');
-    await moveAll();
+    await drain(relay);
     expect(numbersOf(await fixture.log())).toEqual([1]);
     expect(await quarantined()).toEqual([]);
   });
@@ -230,7 +234,7 @@ describe('a row that cannot be moved is quarantined, and the others move in orde
     const other = await Fixture.create({ orders: {} });
     try {
       await fixture.topics.create('only.here');
-      const outbox = new Outbox();
+      const outbox = outboxOf();
       await expect(
         other.transaction((client) => outbox.publish(client, { topic: 'only.here', payload: { n: 1 } })),
       ).rejects.toMatchObject({ code: 'TOPIC_UNKNOWN' });

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { PrismaPg } from '@prisma/adapter-pg';
-import { Outbox, type TransactionHandle } from '@waybill/outbox';
+import { type TransactionHandle } from '@waybill/outbox';
 import { PrismaTransactionRunner } from '@waybill/outbox/internal';
 import pg from 'pg';
 import { PrismaClient } from '../../src/orders/generated/client.js';
 import { Fixture, numbersOf } from '../support/fixture.js';
+import { outboxOf } from '../support/places.js';
 
 describe('publishing', () => {
   let fixture: Fixture;
@@ -119,7 +120,7 @@ describe('publishing', () => {
   });
 
   test('of order "strict" makes publishers of one key take turns', async () => {
-    const strict = new Outbox({ order: 'strict' });
+    const strict = outboxOf({ order: 'strict' });
     const first = await fixture.database.pool.connect();
     await first.query('begin');
     await strict.publish(first, { topic: 'orders', key: 'same', payload: { n: 30 } });
@@ -141,7 +142,7 @@ describe('publishing', () => {
 
   test('continues the trace of the publisher', async () => {
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
-    const traced = new Outbox({ traceHeaders: () => ({ traceparent }) });
+    const traced = outboxOf({ traceHeaders: () => ({ traceparent }) });
     await fixture.transaction((client) => traced.publish(client, message(40)));
     await fixture.moveAll();
     expect((await fixture.log()).find(({ payload }) => payload.n === 40)?.headers).toMatchObject({

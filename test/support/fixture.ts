@@ -2,14 +2,14 @@ import { Bell, PgDatabase } from '@waybill/kernel';
 import { decodeBatch, type LogEngine, type LogSignals, type TopicOptions, type Topics } from '@waybill/log';
 import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
 import { PostgresLogEngine } from '@waybill/log/postgres';
-import { Outbox, Relay, type RelayOptions } from '@waybill/outbox';
+import { Relay, type RelayOptions } from '@waybill/outbox';
 import { DeadLetters } from '@waybill/dead-letter';
 import type { WaybillModuleOptions } from '@waybill/nestjs';
 import { testServerUrl } from '@waybill/testing';
 import type pg from 'pg';
 import { type MigratedDatabase, migratedDatabase } from './migrated-database.js';
 import { drain } from './own-databases.js';
-import { busServerUrl, PREPARED_STATEMENTS } from './places.js';
+import { busServerUrl, outboxOf, PREPARED_STATEMENTS } from './places.js';
 
 /** A record as it is stored in the log. */
 export interface LoggedRecord {
@@ -43,7 +43,7 @@ export class Fixture {
   readonly engine: LogEngine;
   readonly topics: Topics;
   readonly signals: LogSignals;
-  readonly outbox = new Outbox({ preparedStatements: PREPARED_STATEMENTS });
+  readonly outbox = outboxOf();
   readonly deadLetters: DeadLetters;
   readonly #relay: Relay;
 

@@ -2,15 +2,15 @@ import { Bell, type Logger, PgDatabase } from '@waybill/kernel';
 import { decodeBatch, type LogEngine, type TopicOptions } from '@waybill/log';
 import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
 import { PostgresLogEngine } from '@waybill/log/postgres';
-import { Outbox, Relay, type RelayOptions } from '@waybill/outbox';
+import { Relay, type RelayOptions } from '@waybill/outbox';
 import { createDatabase, type TestDatabase, testServerUrl } from '@waybill/testing';
 import type pg from 'pg';
 import { migratedDatabase } from './migrated-database.js';
-import { busServerUrl, PREPARED_STATEMENTS } from './places.js';
+import { busServerUrl, outboxOf } from './places.js';
 
 /** A service with a database of its own, on a bus in another one. */
 export class OwnService {
-  readonly outbox = new Outbox({ preparedStatements: PREPARED_STATEMENTS });
+  readonly outbox = outboxOf();
   readonly log: PostgresLogEngine;
 
   private constructor(

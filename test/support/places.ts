@@ -1,4 +1,5 @@
 import { type PgDatabase, PgTransactionRunner } from '@waybill/kernel';
+import { Outbox, type OutboxOptions } from '@waybill/outbox';
 import type { SchemaPart } from '@waybill/schema';
 
 /** What test/setup has prepared for the run. */
@@ -46,4 +47,9 @@ export function reached(connectionString: string): string {
 /** The transaction runner of a service of the run. */
 export function runnerOn(database: PgDatabase): PgTransactionRunner {
   return new PgTransactionRunner(database, PREPARED_STATEMENTS);
+}
+
+/** An outbox of a service of the run. */
+export function outboxOf(options: OutboxOptions = {}): Outbox {
+  return new Outbox({ preparedStatements: PREPARED_STATEMENTS, ...options });
 }

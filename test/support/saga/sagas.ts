@@ -1,6 +1,6 @@
 import { Consumer, type Delivery, resolveSubscription } from '@waybill/consumer';
-import { Bell, type Logger, type PgDatabase, PgTransactionRunner, silentLogger } from '@waybill/kernel';
-import { Outbox, Relay } from '@waybill/outbox';
+import { Bell, type Logger, type PgDatabase, type PgTransactionRunner, silentLogger } from '@waybill/kernel';
+import { type Outbox, Relay } from '@waybill/outbox';
 import {
   type SagaDefinition,
   SagaDefinitions,
@@ -18,7 +18,7 @@ import { TimerService } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture } from '../fixture.js';
-import { PREPARED_STATEMENTS, runnerOn } from '../places.js';
+import { outboxOf, runnerOn } from '../places.js';
 
 /** What a participant does for a command. */
 export type Work = (delivery: Delivery, client: pg.PoolClient) => Promise<unknown>;
@@ -50,7 +50,7 @@ export class SagaFloor {
     { locks, logger = silentLogger, http }: SagaFloorOptions,
   ) {
     const bell = new Bell();
-    this.outbox = new Outbox({ bell, preparedStatements: PREPARED_STATEMENTS });
+    this.outbox = outboxOf({ bell });
     this.runner = runnerOn(fixture.database);
     const { database, engine: log, topics } = fixture;
     this.#relay = new Relay({ database, log, bell });
