@@ -55,7 +55,7 @@ describe('a migrator', () => {
   test('continues when the other one ends in time', async () => {
     await other.query(`select pg_advisory_lock(hashtext('waybill.migrate.waybill'))`);
     const migrated = migrate(database);
-    await waitUntil(() => waits('pg_advisory_lock'), { describe: 'it waits' });
+    await waitUntil(() => waits('pg_advisory_xact_lock'), { describe: 'it waits' });
     await other.query('select pg_advisory_unlock_all()');
     expect((await migrated).length).toBeGreaterThan(5);
   });

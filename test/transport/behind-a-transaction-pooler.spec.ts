@@ -1,14 +1,17 @@
 import 'reflect-metadata';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { Controller, type INestMicroservice } from '@nestjs/common';
+import { Controller, type INestMicroservice, type Type } from '@nestjs/common';
 import { Ctx, EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
 import { createProgram } from '@waybill/cli';
+import { PgDatabase } from '@waybill/kernel';
 import { Waybill, WaybillClient, type WaybillContext } from '@waybill/nestjs';
-import { waitUntil } from '@waybill/testing';
+import { BUS_MIGRATIONS, migrate, SERVICE_MIGRATIONS } from '@waybill/schema';
+import { testDatabase, waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { lastValueFrom } from 'rxjs';
+import { upTo } from '../support/fixture.js';
 import { describeWithPooler, type Pooler, startPooler } from '../support/pooler.js';
-import { Applications } from './application.js';
+import { type ApplicationOptions, Applications } from './application.js';
 
 const ORDERS = 300;
 
@@ -28,6 +31,16 @@ class Orders {
   }
 }
 
+@Controller()
+class Busy {
+  @EventPattern<string>('busy')
+  async handle(@Payload() { n }: { n: number }, @Ctx() { transaction }: WaybillContext<pg.PoolClient>) {
+    await transaction.query(`insert into effect (consumer, n) values ('busy', $1)`, [n]);
+  }
+}
+
+const REFUSED = /set outbox.preparedStatements to false/;
+
 describeWithPooler('with a pooler in transaction mode', () => {
   let apps: Applications;
   let pooler: Pooler;
@@ -40,10 +53,15 @@ describeWithPooler('with a pooler in transaction mode', () => {
     await pooler.stop();
   });
 
-  const start = (preparedStatements: boolean): Promise<INestMicroservice> =>
-    apps.start('shop', [Orders], {
+  const start = (
+    preparedStatements: boolean,
+    controllers: Type[] = [Orders],
+    options: ApplicationOptions = {},
+  ): Promise<INestMicroservice> =>
+    apps.start('shop', controllers, {
       database: { connectionString: pooler.url },
       outbox: { preparedStatements },
+      ...options,
     });
   const place = (app: INestMicroservice, n: number): Promise<void> =>
     app.get(Waybill).transaction(async (_tx, outbox) => {
@@ -89,6 +107,60 @@ describeWithPooler('with a pooler in transaction mode', () => {
       });
     const written = await apps.fixture.value<number>('select count(*)::int from waybill.outbox');
     expect(written).toBe(ORDERS - refused.length);
+  });
+
+  test('messages whose deliveries are refused because of prepared statements wait for the setting, and none is set aside', async () => {
+    await apps.fixture.topics.create('busy', { partitions: 8 });
+    const lines: string[] = [];
+    const logger = { debug() {}, info() {}, warn: (line: string) => void lines.push(line), error() {} };
+    const wrong = await start(true, [Busy], { logger, handlers: { retry: { maxAttempts: 1 } } });
+    await Promise.all(upTo(ORDERS).map((n) => apps.fixture.publish(n, `key-${n}`, 'busy')));
+    await waitUntil(() => lines.filter((line) => REFUSED.test(line)).length >= 20, {
+      describe: 'several deliveries have been refused',
+    });
+    await wrong.close();
+    const aside = `select (select count(*) from waybill.dead_letter) + (select count(*) from waybill.parked_message)`;
+    expect(Number(await apps.fixture.value(aside))).toBe(0);
+    await start(false, [Busy]);
+    await waitUntil(async () => (await apps.effects('busy')) >= ORDERS, {
+      describe: 'every message has its effect',
+      timeoutMs: 30_000,
+    });
+    const { rows } = await apps.fixture.database.pool.query<{ n: number }>('select n from effect order by n');
+    expect(rows.map(({ n }) => n)).toEqual(upTo(ORDERS));
+  });
+
+  test('migrators take turns through it, and leave nothing in the sessions of others', async () => {
+    const empty = await testDatabase('migrations');
+    const url = new URL(pooler.url);
+    url.pathname = new URL(empty.connectionString).pathname;
+    const direct = new PgDatabase(empty);
+    const others = new PgDatabase({ connectionString: url.href, connectionsMax: 8 });
+    try {
+      const migrated = await Promise.all([1, 2, 3, 4].map(() => migrate({ connectionString: url.href })));
+      const chain = [
+        ...SERVICE_MIGRATIONS.map(({ name }) => `service/${name}`),
+        ...BUS_MIGRATIONS.map(({ name }) => `bus/${name}`),
+      ];
+      expect(migrated.flat().toSorted()).toEqual(chain.toSorted());
+      const { rows: locks } = await direct.pool.query(
+        `select from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`,
+      );
+      expect(locks).toHaveLength(0);
+      // All the sessions of the pool at the same time.
+      const settings = await Promise.all(
+        upTo(8).map(async () =>
+          others.transaction(async ({ client }) => {
+            await client.query('select pg_sleep(0.2)');
+            return client.query<{ value: string }>(`select current_setting('lock_timeout') as value`);
+          }),
+        ),
+      );
+      expect(settings.map(({ rows }) => rows[0]?.value)).toEqual(upTo(8).map(() => '0'));
+    } finally {
+      await Promise.all([direct.close(), others.close()]);
+      await empty.drop();
+    }
   });
 
   test('waybill doctor reports it', async () => {

@@ -1,5 +1,5 @@
-import { type PgConnection, type PgDatabase, systemClock } from '@waybill/kernel';
-import { blockingSessions, ownPid } from './statements.generated.js';
+import { type PgDatabase, systemClock } from '@waybill/kernel';
+import { blockingSessions } from './statements.generated.js';
 
 /** A session that others wait for. Values that the login may not see are null. */
 export interface Blocker {
@@ -22,29 +22,27 @@ export function describeBlockers(blockers: readonly Blocker[]): string {
 }
 
 /**
- * Runs `work`, and observes from a second connection what its session waits for meanwhile.
- * @returns what `work` last waited for, if it failed; undefined if it succeeded
+ * Runs `work`, and observes from a second connection what the session waits for whose pid it passes to `watch`.
+ * @returns its result; or why it failed, and what the session last waited for
  */
-export async function whileWatched(
+export async function whileWatched<T>(
   database: PgDatabase,
-  connection: PgConnection,
-  work: () => Promise<void>,
-): Promise<{ readonly error: unknown; readonly blockers: readonly Blocker[] } | undefined> {
-  const [own] = await connection.run(ownPid);
+  work: (watch: (pid: number) => void) => Promise<T>,
+): Promise<{ readonly result: T } | { readonly error: unknown; readonly blockers: readonly Blocker[] }> {
   const stop = new AbortController();
   let blockers: readonly Blocker[] = [];
-  const watch = async (): Promise<void> => {
+  const observe = async (pid: number): Promise<void> => {
     while (!stop.signal.aborted) {
-      const seen = await database.session.run(blockingSessions, own?.pid ?? 0);
+      const seen = await database.session.run(blockingSessions, pid);
       if (seen.length > 0) blockers = seen;
       await systemClock.sleep(LOOK_MS, stop.signal);
     }
   };
-  // Sessions that cannot be read are not named.
-  const watching = watch().catch(() => {});
+  let watching: Promise<void> | undefined;
   try {
-    await work();
-    return undefined;
+    // Sessions that cannot be read are not named.
+    const result = await work((pid) => (watching = observe(pid).catch(() => {})));
+    return { result };
   } catch (error) {
     return { error, blockers };
   } finally {

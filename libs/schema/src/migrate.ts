@@ -25,6 +25,7 @@ import {
   appliedBusMigrations,
   appliedMigrations,
   lockHolders,
+  ownPid,
   recordMigration,
   serverVersion,
   tableExists,
@@ -99,15 +100,12 @@ async function migratePart(
 ): Promise<readonly Migration[]> {
   return database.withConnection(async (connection) => {
     await assertServer(connection);
-    const lock = `waybill.migrate.${database.schema}`;
-    await takeLock(connection, lock, limits.lockTimeoutMs);
-    try {
-      await createLedger(connection);
-      const pending = pendingMigrations(await connection.run(appliedMigrations), database.schema, part);
-      for (const migration of pending) await applyInTime(database, connection, migration, limits);
-      return pending;
-    } finally {
-      await connection.execute(`select pg_catalog.pg_advisory_unlock(${LOCK_KEY})`, [lock]);
+    await underLock(connection, limits.lockTimeoutMs, () => createLedger(connection));
+    const applied: Migration[] = [];
+    for (;;) {
+      const migration = await applyNext(database, connection, part, limits);
+      if (migration === undefined) return applied;
+      applied.push(migration);
     }
   });
 }
@@ -182,7 +180,6 @@ const PIN_SEARCH_PATH = 'set local search_path = pg_catalog, pg_temp';
 const NOTHING_FOR_PUBLIC = 'revoke all on all routines in schema :schema from public';
 /** Time limit for a migration, in milliseconds. */
 const MIGRATION_TIMEOUT_MS = 600_000;
-const LOCK_KEY = 'pg_catalog.hashtext($1)';
 const LOCK_NOT_AVAILABLE = '55P03';
 /** Pauses between attempts of a migration, in milliseconds. */
 const FIRST_PAUSE_MS = 250;
@@ -239,8 +236,7 @@ async function createLedger(connection: PgConnection): Promise<void> {
   if (exists?.ledgerExists === true) return;
   // CREATE SCHEMA requires a right on the database even if the schema already exists.
   const steps = exists?.schemaExists === true ? [LEDGER] : ['create schema :schema', LEDGER];
-  // Several statements in one query are one transaction.
-  await connection.execute(renderSql([PIN_SEARCH_PATH, ...steps].join(';\n'), connection.schema));
+  await connection.execute(renderSql(steps.join(';\n'), connection.schema));
 }
 
 function partsOf({ part }: { readonly part?: SchemaPart | undefined }): readonly SchemaPart[] {
@@ -260,36 +256,72 @@ function pendingMigrations(applied: readonly LedgerEntry[], schema: string, part
   return chain.filter(({ number }) => !applied.some((entry) => entry.number === number));
 }
 
-async function takeLock(connection: PgConnection, lock: string, timeoutMs: number): Promise<void> {
-  await connection.execute(`select pg_catalog.set_config('lock_timeout', $1, false)`, [String(timeoutMs)]);
+/**
+ * Runs work in a transaction, one migrator at a time. The lock is the transaction's: a session's would stay behind in a
+ * transaction pooler, which gives the next transaction another session.
+ */
+async function underLock<T>(
+  connection: PgConnection,
+  lockTimeoutMs: number,
+  work: () => Promise<T>,
+): Promise<T> {
+  await connection.execute('begin isolation level read committed');
   try {
-    await connection.execute(`select pg_catalog.pg_advisory_lock(${LOCK_KEY})`, [lock]);
+    await connection.execute(`${PIN_SEARCH_PATH}; set local lock_timeout = ${lockTimeoutMs}`);
+    await takeLock(connection, lockTimeoutMs);
+    const result = await work();
+    await connection.execute('commit');
+    return result;
   } catch (error) {
-    if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
-    const holders = describeBlockers(await connection.run(lockHolders, lock));
-    const what = `Schema ${connection.schema} is being migrated by ${holders}; waited ${timeoutMs} ms for it`;
-    throw new MigrationBlockedError(what, { cause: error });
-  } finally {
-    await connection.execute('reset lock_timeout');
+    await connection.rollback();
+    throw error;
   }
 }
 
-/** Applies a migration; while it cannot get its locks, it gives way to the sessions queued behind it, and retries. */
-async function applyInTime(
+async function takeLock(connection: PgConnection, timeoutMs: number): Promise<void> {
+  const lock = `waybill.migrate.${connection.schema}`;
+  try {
+    await connection.execute(`select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext($1))`, [lock]);
+  } catch (error) {
+    if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
+    await connection.rollback();
+    const holders = describeBlockers(await connection.run(lockHolders, lock));
+    const what = `Schema ${connection.schema} is being migrated by ${holders}; waited ${timeoutMs} ms for it`;
+    throw new MigrationBlockedError(what, { cause: error });
+  }
+}
+
+/**
+ * Applies the next migration; while it cannot get its locks, it gives way to the sessions queued behind it, and retries.
+ * @returns the migration; undefined when none is missing
+ */
+async function applyNext(
   database: PgDatabase,
   connection: PgConnection,
-  migration: Migration,
+  part: SchemaPart,
   limits: Resolved<typeof LOCK_SPECS>,
-): Promise<void> {
+): Promise<Migration | undefined> {
   const { ddlLockTimeoutMs, ddlAttempts } = limits;
   let pauseMs = FIRST_PAUSE_MS;
   for (let attempt = 1; ; attempt += 1) {
-    const failure = await whileWatched(database, connection, () =>
-      apply(connection, migration, ddlLockTimeoutMs),
+    const tried: { migration?: Migration } = {};
+    const outcome = await whileWatched(database, (watch) =>
+      underLock(connection, limits.lockTimeoutMs, async () => {
+        // Read behind the lock: another migrator may have applied some since.
+        const [next] = pendingMigrations(await connection.run(appliedMigrations), database.schema, part);
+        if (next === undefined) return undefined;
+        tried.migration = next;
+        await connection.execute(`set local lock_timeout = ${ddlLockTimeoutMs}`);
+        const [own] = await connection.run(ownPid);
+        watch(own?.pid ?? 0);
+        await apply(connection, next);
+        return next;
+      }),
     );
-    if (failure === undefined) return;
-    const { error, blockers } = failure;
-    if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
+    if ('result' in outcome) return outcome.result;
+    const { error, blockers } = outcome;
+    const { migration } = tried;
+    if (migration === undefined || sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
     if (attempt === ddlAttempts) {
       const what = `Migration ${migration.name} of schema ${database.schema} did not get its locks in ${ddlAttempts} attempts of ${ddlLockTimeoutMs} ms`;
       throw new MigrationBlockedError(`${what}: they are held by ${describeBlockers(blockers)}`, {
@@ -301,22 +333,15 @@ async function applyInTime(
   }
 }
 
-async function apply(connection: PgConnection, migration: Migration, lockTimeoutMs: number): Promise<void> {
-  await connection.execute('begin isolation level read committed');
-  try {
-    await connection.execute(`${PIN_SEARCH_PATH}; set local lock_timeout = ${lockTimeoutMs}`);
-    await connection.execute(renderSql(migration.sql, connection.schema));
-    await connection.execute(renderSql(NOTHING_FOR_PUBLIC, connection.schema));
-    await connection.run(
-      recordMigration,
-      migration.number,
-      migration.name,
-      migration.checksum,
-      migration.breaking,
-    );
-    await connection.execute('commit');
-  } catch (error) {
-    await connection.rollback();
-    throw error;
-  }
+/** In the transaction that holds the migrators' lock. */
+async function apply(connection: PgConnection, migration: Migration): Promise<void> {
+  await connection.execute(renderSql(migration.sql, connection.schema));
+  await connection.execute(renderSql(NOTHING_FOR_PUBLIC, connection.schema));
+  await connection.run(
+    recordMigration,
+    migration.number,
+    migration.name,
+    migration.checksum,
+    migration.breaking,
+  );
 }

@@ -36,13 +36,13 @@ function verdict(stateStays: boolean, preparedStay: boolean): Finding {
     return problem(
       'pooler',
       'a pooler in front of the database loses prepared statements',
-      'Set `outbox: { preparedStatements: false }`, or let the pooler track them; migrate over a direct connection.',
+      'Set `outbox: { preparedStatements: false }`, or let the pooler track them.',
     );
   if (!stateStays)
     return warning(
       'pooler',
       'a transaction pooler is in front of the database: sessions do not keep their state, and LISTEN receives nothing',
-      'Migrate over a direct connection; polling replaces signals. See docs/OPERATIONS.md, "Transaction poolers".',
+      'Polling replaces signals. See docs/OPERATIONS.md, "Transaction poolers".',
     );
   return ok('pooler', 'sessions keep their state and their prepared statements');
 }

@@ -137,8 +137,7 @@ function translateSqlState(code: string, error: unknown, doing: string): Error {
   }
   // 25P02: an earlier statement of the caller's transaction failed; no more statements can run in it.
   if (code === '25P02') return failedTransaction(error, doing);
-  // 26000 and 42P05: a pooler gave the connection to another client between two uses of a prepared statement.
-  if (code === '26000' || code === '42P05') {
+  if (UNPREPARED.test(code)) {
     const hint = 'a transaction pooler is in front of the database: set outbox.preparedStatements to false';
     return new ConfigurationError(what, [hint], details);
   }
@@ -157,6 +156,8 @@ function translateSqlState(code: string, error: unknown, doing: string): Error {
  * read-only after a failover.
  */
 const TROUBLE = /^(53[0-3]00|58...|25006)$/;
+/** A pooler gave the connection to another client between two uses of a prepared statement. */
+const UNPREPARED = /^(26000|42P05)$/;
 /**
  * The connection is lost or was never made, e.g. because the server shuts down: a transaction's outcome is then
  * unknown.
@@ -171,9 +172,12 @@ export function isInfrastructureFailure(error: unknown): boolean {
   return isConnectionLoss(error) || isServerTrouble(error) || isTransactionConflict(error);
 }
 
-/** Whether the server refused a statement because of its own failure. Nothing was done. */
+/**
+ * Whether the server refused a statement because of its own failure, or that of a pooler in front of it. Nothing was done.
+ */
 export function isServerTrouble(error: unknown): boolean {
-  return TROUBLE.test(sqlStateOf(error) ?? '');
+  const code = sqlStateOf(error) ?? '';
+  return TROUBLE.test(code) || UNPREPARED.test(code);
 }
 
 /**
