@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
+import { type Handler, resolveSubscription } from '@waybill/consumer';
 import {
   HandlerAbandonedError,
   PgDatabase,
@@ -9,7 +9,7 @@ import {
 import { waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { Fixture, upTo } from '../support/fixture.js';
-import { runnerOn } from '../support/places.js';
+import { consumerOf, runnerOn } from '../support/places.js';
 import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
 
 let fixture: Fixture;
@@ -136,7 +136,7 @@ describe('the lent client', () => {
       if (n % 5 === 0) tx.release();
       await tx.query('select pg_sleep(0.001)');
     };
-    const consumer = new Consumer(
+    const consumer = consumerOf(
       {
         group: 'test',
         subscriptions: [resolveSubscription('orders', handler, { retry: { maxAttempts: 1 } })],
@@ -221,7 +221,7 @@ describe('what a handler has set in its session', () => {
       await tx.query('set local search_path to waybill');
       await insert(tx, n);
     };
-    const consumer = new Consumer(
+    const consumer = consumerOf(
       {
         group: 'test',
         subscriptions: [

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { Consumer, resolveSubscription } from '@waybill/consumer';
+import { type Consumer, resolveSubscription } from '@waybill/consumer';
 import { waitUntil } from '@waybill/testing';
 import { Fixture, numbersOf, upTo } from '../support/fixture.js';
-import { runnerOn } from '../support/places.js';
+import { consumerOf, runnerOn } from '../support/places.js';
 
 const MESSAGES = 400;
 const CONCURRENCY = 4;
@@ -33,7 +33,7 @@ test('deliveries that wait for a full disk continue when there is space again', 
   const { database, engine: log } = fixture;
   const handled: number[] = [];
   const warnings: string[] = [];
-  consumer = new Consumer(
+  consumer = consumerOf(
     {
       group: 'shop',
       subscriptions: [

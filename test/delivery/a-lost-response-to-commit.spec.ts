@@ -1,5 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { Consumer, type ConsumerDependencies, type Handler, resolveSubscription } from '@waybill/consumer';
+import {
+  type Consumer,
+  type ConsumerDependencies,
+  type Handler,
+  resolveSubscription,
+} from '@waybill/consumer';
 import { DeadLetters } from '@waybill/dead-letter';
 import {
   DatabaseUnavailableError,
@@ -13,7 +18,7 @@ import { migrate } from '@waybill/schema';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture } from '../support/fixture.js';
-import { runnerOn } from '../support/places.js';
+import { consumerOf, runnerOn } from '../support/places.js';
 
 /** Wraps a consumer's runner, and lets the first transaction end as the test chooses. */
 class FirstTransaction implements TransactionRunner<pg.PoolClient> {
@@ -62,7 +67,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     },
   ): Promise<void> => {
     const retry = { maxAttempts: 2, delayMs: 1 };
-    consumer = new Consumer(
+    consumer = consumerOf(
       {
         group: 'test',
         subscriptions: [resolveSubscription('orders', handler, { concurrency, retry, maxProcessingMs })],

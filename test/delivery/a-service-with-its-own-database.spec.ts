@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createProgram } from '@waybill/cli';
-import { Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
+import { type Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
 import { PgDatabase, type TransactionRunner } from '@waybill/kernel';
 import { groupLag, PostgresLogEngine } from '@waybill/log/postgres';
 import { waitUntil } from '@waybill/testing';
@@ -9,7 +9,7 @@ import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
 import { upTo } from '../support/fixture.js';
 import { drain, OwnService, TestBus } from '../support/own-databases.js';
 import { startProgram, stopProgram } from '../support/programs.js';
-import { runnerOn } from '../support/places.js';
+import { consumerOf, runnerOn } from '../support/places.js';
 
 let bus: TestBus;
 let publisher: OwnService;
@@ -67,7 +67,7 @@ function consumerWith(parts: Parts = {}): Consumer {
     const { n } = payload as { n: number };
     await (transaction as pg.PoolClient).query('insert into effect (n) values ($1)', [n]);
   };
-  const consumer = new Consumer(
+  const consumer = consumerOf(
     {
       group: 'test',
       subscriptions: [

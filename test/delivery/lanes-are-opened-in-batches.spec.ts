@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { Consumer, resolveSubscription } from '@waybill/consumer';
+import { type Consumer, resolveSubscription } from '@waybill/consumer';
 import { PgDatabase, type TransactionRunner } from '@waybill/kernel';
 import { PostgresLogEngine } from '@waybill/log/postgres';
 import { waitUntil } from '@waybill/testing';
 import { Fixture } from '../support/fixture.js';
-import { runnerOn } from '../support/places.js';
+import { consumerOf, runnerOn } from '../support/places.js';
 
 /** Members of pg's client that its types leave out. */
 interface Wire {
@@ -49,7 +49,7 @@ describe('lanes that are opened together', () => {
         partition,
       ]);
     };
-    const consumer = new Consumer(
+    const consumer = consumerOf(
       {
         group,
         subscriptions: [],

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import {
-  Consumer,
+  type Consumer,
   type ConsumerDependencies,
   type RetryPolicyOptions,
   type Handler,
@@ -10,7 +10,7 @@ import { PgDatabase, type TransactionRunner } from '@waybill/kernel';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture, upTo } from '../support/fixture.js';
-import { runnerOn } from '../support/places.js';
+import { consumerOf, runnerOn } from '../support/places.js';
 
 const FAST = { leaseMs: 20_000, heartbeatMs: 200, pollMaxMs: 100 };
 
@@ -55,7 +55,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
   ];
   /** Handles six messages of different keys; the test decides how one of them fails. */
   const consume = async (odd: (tx: pg.PoolClient, n: number) => Promise<unknown>): Promise<void> => {
-    consumer = new Consumer(
+    consumer = consumerOf(
       dependencies(async (tx, n) => {
         if (n === 2) await odd(tx, n);
       }),
@@ -123,7 +123,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
   });
 
   test('a message that was in flight in a crash and then loses its connection is not charged with the crash', async () => {
-    const crashed = new Consumer(
+    const crashed = consumerOf(
       dependencies(() => new Promise(() => {})),
       { ...FAST, drainMs: 0 },
     );
@@ -134,7 +134,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     // It stops before its handlers end, and so leaves their in-flight marker, as a crash does.
     await crashed.stop();
     calls.clear();
-    consumer = new Consumer(
+    consumer = consumerOf(
       dependencies(async (tx, n) => {
         if (n === 1 && (calls.get(n) ?? 0) <= 2)
           await tx.query('select pg_terminate_backend(pg_backend_pid())');
@@ -152,7 +152,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
       n === 2 ? Promise.reject(new Error('later')) : Promise.resolve(),
     );
     const retry = { immediateAttempts: 0, delayMs: 4_000, jitterPercent: 0 };
-    const before = new Consumer({ ...patient, subscriptions: subscriptions(patient, retry) }, FAST);
+    const before = consumerOf({ ...patient, subscriptions: subscriptions(patient, retry) }, FAST);
     consumer = before;
     // In order `partition` messages are retried in place.
     if (concurrency === 'partition') return;
@@ -166,7 +166,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     await fixture.database.pool.query('update waybill.parked_message set in_flight = true');
     let lost = false;
     let crashes: number | undefined;
-    consumer = new Consumer(
+    consumer = consumerOf(
       dependencies(async (tx, n) => {
         if (n === 2) crashes = await parked('crashes');
         else if (!lost) {

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { Consumer, resolveSubscription } from '@waybill/consumer';
+import { type Consumer, resolveSubscription } from '@waybill/consumer';
 import { silentLogger } from '@waybill/kernel';
 import { waitUntil } from '@waybill/testing';
 import { Fixture, upTo } from '../support/fixture.js';
-import { runnerOn } from '../support/places.js';
+import { consumerOf, runnerOn } from '../support/places.js';
 
 const MESSAGES = 2_000;
 const CONCURRENCY = 2;
@@ -33,7 +33,7 @@ test('deliveries that store the position leave their permits to those whose stor
     begin perform pg_sleep(0.02); return new; end $$;
     create trigger takes_time before insert on waybill.consumer_position for each row execute function take_time()`);
   const handled: number[] = [];
-  consumer = new Consumer(
+  consumer = consumerOf(
     {
       group: 'shop',
       subscriptions: [

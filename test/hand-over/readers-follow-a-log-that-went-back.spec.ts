@@ -4,7 +4,7 @@ import { Controller } from '@nestjs/common';
 import { MessagePattern } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
 import { createProgram } from '@waybill/cli';
-import { Consumer, deadLetter, type Handler, resolveSubscription } from '@waybill/consumer';
+import { type Consumer, deadLetter, type Handler, resolveSubscription } from '@waybill/consumer';
 import { PgDatabase } from '@waybill/kernel';
 import type { LogEngine } from '@waybill/log';
 import { PostgresLogEngine } from '@waybill/log/postgres';
@@ -15,7 +15,7 @@ import { lastValueFrom } from 'rxjs';
 import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
 import { upTo } from '../support/fixture.js';
 import { drain, OwnService, TestBus } from '../support/own-databases.js';
-import { runnerOn } from '../support/places.js';
+import { consumerOf, runnerOn } from '../support/places.js';
 
 let bus: TestBus;
 let service: OwnService;
@@ -77,7 +77,7 @@ async function consume(
   topic = 'orders',
 ): Promise<Consumer> {
   handled.length = 0;
-  consumer = new Consumer(
+  consumer = consumerOf(
     {
       group: 'shop',
       subscriptions: [resolveSubscription(topic, handler, { concurrency, retry: { maxAttempts: 1 } })],

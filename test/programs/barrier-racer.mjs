@@ -6,9 +6,17 @@ import { isWaybillError, PgDatabase, PgTransactionRunner } from '@waybill/kernel
 import { BarrierParticipant } from '@waybill/guard';
 import { joinTransaction } from '@waybill/outbox';
 
-const { url, gids, ops, waits = false, parallel = 8, dieEvery = 0 } = JSON.parse(process.argv[2]);
+const {
+  url,
+  gids,
+  ops,
+  waits = false,
+  parallel = 8,
+  dieEvery = 0,
+  preparedStatements,
+} = JSON.parse(process.argv[2]);
 const database = new PgDatabase({ connectionString: url, connectionsMax: parallel });
-const runner = new PgTransactionRunner(database);
+const runner = new PgTransactionRunner(database, preparedStatements);
 const barrier = new BarrierParticipant({ join: (tx) => joinTransaction(tx, 'waybill', false).session });
 
 async function operate({ gid, op }) {

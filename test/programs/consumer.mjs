@@ -12,6 +12,7 @@ const {
   topics: names = ['orders'],
   subscription = {},
   options = {},
+  preparedStatements,
 } = JSON.parse(process.argv[2]);
 const database = new PgDatabase({ connectionString: url });
 const bus = busUrl === url ? database : new PgDatabase({ connectionString: busUrl });
@@ -40,11 +41,11 @@ const consumer = new Consumer(
     group,
     subscriptions: names.map((name) => resolveSubscription(name, handle, subscription)),
     database,
-    transactions: new PgTransactionRunner(database),
+    transactions: new PgTransactionRunner(database, preparedStatements),
     log,
     logger,
   },
-  options,
+  { preparedStatements, ...options },
 );
 process.on('SIGTERM', async () => {
   await consumer.stop();

@@ -13,11 +13,16 @@ const {
   answerAfterMs = 0,
   killEvery = 0,
   options = {},
+  preparedStatements,
 } = JSON.parse(process.argv[2]);
 const bus = new PgDatabase({ connectionString: url, applicationName: 'test half checker' });
 const ledger = new PgDatabase({ connectionString: ledgerUrl ?? url });
 const asking = new PgDatabase({ connectionString: ledgerUrl ?? url });
-const local = { name: 'ledger', transactions: new PgTransactionRunner(ledger), session: asking.session };
+const local = {
+  name: 'ledger',
+  transactions: new PgTransactionRunner(ledger, preparedStatements),
+  session: asking.session,
+};
 const store = new HalfStore({ database: bus, log: new PostgresLogEngine(bus) });
 
 async function groupCheck(half) {

@@ -14,12 +14,17 @@ const {
   parallel = 8,
   killEvery = 0,
   options = {},
+  preparedStatements,
 } = JSON.parse(process.argv[2]);
 const bus = new PgDatabase({ connectionString: url, applicationName: 'test half producer' });
 const ledger = new PgDatabase({ connectionString: ledgerUrl, connectionsMax: parallel + 2 });
 const asking = new PgDatabase({ connectionString: ledgerUrl });
-const outbox = new Outbox();
-const local = { name: 'ledger', transactions: new PgTransactionRunner(ledger), session: asking.session };
+const outbox = new Outbox({ preparedStatements });
+const local = {
+  name: 'ledger',
+  transactions: new PgTransactionRunner(ledger, preparedStatements),
+  session: asking.session,
+};
 const halves = new HalfMessages(
   {
     database: bus,

@@ -5,9 +5,17 @@ import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { MessageIdGuard } from '@waybill/guard';
 import { joinTransaction } from '@waybill/outbox';
 
-const { url, ids, times = 1, parallel = times, killAt, workMs = 0 } = JSON.parse(process.argv[2]);
+const {
+  url,
+  ids,
+  times = 1,
+  parallel = times,
+  killAt,
+  workMs = 0,
+  preparedStatements,
+} = JSON.parse(process.argv[2]);
 const database = new PgDatabase({ connectionString: url, connectionsMax: parallel + 2 });
-const runner = new PgTransactionRunner(database);
+const runner = new PgTransactionRunner(database, preparedStatements);
 
 function at(place) {
   if (place === killAt) process.kill(process.pid, 'SIGKILL');

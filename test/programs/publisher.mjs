@@ -5,9 +5,9 @@ import { Outbox } from '@waybill/outbox';
 const CONNECTIONS = 4;
 const KEYS = 20;
 
-const { url, first = 0, count } = JSON.parse(process.argv[2]);
+const { url, first = 0, count, preparedStatements } = JSON.parse(process.argv[2]);
 const database = new PgDatabase({ connectionString: url, connectionsMax: CONNECTIONS });
-const outbox = new Outbox();
+const outbox = new Outbox({ preparedStatements });
 let next = first;
 console.log('ready');
 

@@ -1,5 +1,5 @@
 import { createProgram } from '@waybill/cli';
-import { Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
+import { type Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
 import { type Logger } from '@waybill/kernel';
 import type { Relay } from '@waybill/outbox';
 import { migrate } from '@waybill/schema';
@@ -7,7 +7,7 @@ import { createDatabase, type TestCluster, type TestDatabase, waitUntil } from '
 import pg from 'pg';
 import { messageIdGuardOf } from './message-guard.js';
 import type { OwnService } from './own-databases.js';
-import { runnerOn } from './places.js';
+import { consumerOf, runnerOn } from './places.js';
 
 /** A migrated database of a cluster, under the URL of both of its servers. It is removed together with the cluster. */
 export async function databaseOn(cluster: TestCluster, prefix: string): Promise<TestDatabase> {
@@ -92,7 +92,7 @@ export async function consume(
   const { database, log } = service;
   const subscription = resolveSubscription('orders', handler, { concurrency });
   const transactions = runnerOn(database);
-  const consumer = new Consumer(
+  const consumer = consumerOf(
     { group, subscriptions: [subscription], database, transactions, log, logger },
     { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 100 },
   );

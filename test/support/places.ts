@@ -1,3 +1,4 @@
+import { Consumer, type ConsumerDependencies, type ConsumerOptions } from '@waybill/consumer';
 import { type PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { Outbox, type OutboxOptions } from '@waybill/outbox';
 import type { SchemaPart } from '@waybill/schema';
@@ -52,4 +53,9 @@ export function runnerOn(database: PgDatabase): PgTransactionRunner {
 /** An outbox of a service of the run. */
 export function outboxOf(options: OutboxOptions = {}): Outbox {
   return new Outbox({ preparedStatements: PREPARED_STATEMENTS, ...options });
+}
+
+/** A consumer of a service of the run. */
+export function consumerOf(dependencies: ConsumerDependencies, options: ConsumerOptions = {}): Consumer {
+  return new Consumer(dependencies, { preparedStatements: PREPARED_STATEMENTS, ...options });
 }

@@ -1,5 +1,5 @@
 import {
-  Consumer,
+  type Consumer,
   type ConsumerOptions,
   type Handler,
   resolveSubscription,
@@ -8,7 +8,7 @@ import {
 import { type Logger, PgDatabase, silentLogger } from '@waybill/kernel';
 import type pg from 'pg';
 import type { Fixture } from './fixture.js';
-import { runnerOn } from './places.js';
+import { consumerOf, runnerOn } from './places.js';
 
 /** What a message of these tests asks of its handler. */
 export interface Order {
@@ -34,7 +34,7 @@ export class ShopFloor {
   ): Promise<Consumer> {
     const { fixture } = this;
     const handlers = new PgDatabase({ connectionString: fixture.url, connectionsMax: 12 });
-    const consumer = new Consumer(
+    const consumer = consumerOf(
       {
         group: 'test',
         subscriptions: [resolveSubscription('orders', handler, subscription)],

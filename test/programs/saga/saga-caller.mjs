@@ -5,7 +5,7 @@ import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { Outbox } from '@waybill/outbox';
 import { httpCommand, saga, SagaDefinitions, SagaEngine, SagaLoop } from '@waybill/saga';
 
-const { url, gateway, timeoutMs, waits = false } = JSON.parse(process.argv[2]);
+const { url, gateway, timeoutMs, waits = false, preparedStatements } = JSON.parse(process.argv[2]);
 const database = new PgDatabase({ connectionString: url, applicationName: 'test caller' });
 const logger = { debug: console.log, info: console.log, warn: console.log, error: console.log };
 const definition = saga('order')
@@ -16,8 +16,13 @@ const definition = saga('order')
   })
   .build();
 const definitions = new SagaDefinitions([definition]);
-const engine = new SagaEngine({ definitions, outbox: new Outbox(), group: 'orders', logger });
-const transactions = new PgTransactionRunner(database);
+const engine = new SagaEngine({
+  definitions,
+  outbox: new Outbox({ preparedStatements }),
+  group: 'orders',
+  logger,
+});
+const transactions = new PgTransactionRunner(database, preparedStatements);
 const headers = async () => {
   console.log('claimed');
   if (waits) await once(process, 'SIGUSR2');

@@ -14,7 +14,7 @@ export const logger = { debug() {}, info() {}, warn: console.log, error: console
  * Starts a service, once it is loaded, at SIGUSR2, and runs it until it is stopped. `serve` gets its parts and
  * returns subscriptions, those to events, and other services to run.
  */
-export async function runService({ url, group, leaseMs = 400, planned = true }, serve) {
+export async function runService({ url, group, leaseMs = 400, planned = true, preparedStatements }, serve) {
   const begin = once(process, 'SIGUSR2');
   const quit = () => process.exit();
   process.once('SIGTERM', quit);
@@ -30,11 +30,11 @@ export async function runService({ url, group, leaseMs = 400, planned = true }, 
     applicationName: `test ${group}`,
   });
   const faults = new Faults(database.pool, planned);
-  const transactions = faults.around(new PgTransactionRunner(database));
+  const transactions = faults.around(new PgTransactionRunner(database, preparedStatements));
   const log = new PostgresLogEngine(database, { logger });
   const { signals } = log;
   const bell = new Bell();
-  const outbox = new Outbox({ bell });
+  const outbox = new Outbox({ bell, preparedStatements });
   const relay = new Relay({ database, log, bell, logger }, { leaseMs });
   const timers = new TimerService({ database, log, logger });
   const {
@@ -52,7 +52,7 @@ export async function runService({ url, group, leaseMs = 400, planned = true }, 
         new Consumer(
           { ...each, database, transactions, log, logger },
           // Processes crash all the time, also from other lanes and the clock while a message runs alone.
-          { leaseMs, heartbeatMs: Math.floor(leaseMs / 4), maxCrashes: 20 },
+          { leaseMs, heartbeatMs: Math.floor(leaseMs / 4), maxCrashes: 20, preparedStatements },
         ),
     );
   const start = async () => {

@@ -1,4 +1,4 @@
-import { Consumer, type Delivery, resolveSubscription } from '@waybill/consumer';
+import { type Consumer, type Delivery, resolveSubscription } from '@waybill/consumer';
 import { Bell, type Logger, type PgDatabase, type PgTransactionRunner, silentLogger } from '@waybill/kernel';
 import { type Outbox, Relay } from '@waybill/outbox';
 import {
@@ -18,7 +18,7 @@ import { TimerService } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture } from '../fixture.js';
-import { outboxOf, runnerOn } from '../places.js';
+import { consumerOf, outboxOf, runnerOn } from '../places.js';
 
 /** What a participant does for a command. */
 export type Work = (delivery: Delivery, client: pg.PoolClient) => Promise<unknown>;
@@ -134,7 +134,7 @@ export class SagaFloor {
     subscriptions: ReturnType<typeof resolveSubscription>[],
   ): Promise<() => Promise<void>> {
     const { database, engine: log } = this.fixture;
-    const consumer = new Consumer(
+    const consumer = consumerOf(
       { group, subscriptions, database, transactions: this.runner as never, log },
       { leaseMs: 20_000, heartbeatMs: 200 },
     );
