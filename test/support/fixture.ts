@@ -24,6 +24,8 @@ export interface LoggedRecord {
 export interface FixtureOptions {
   /** Default: that of the run. */
   readonly server?: string;
+  /** The server of the bus. Default: where the run has its buses. */
+  readonly busServer?: string;
   /** Why a test needs the bus in the service's database, wherever the run has its buses. */
   readonly inOneDatabase?: string;
 }
@@ -67,9 +69,9 @@ export class Fixture {
 
   static async create(
     topics: Readonly<Record<string, TopicOptions>> = { orders: {} },
-    { server = testServerUrl(), inOneDatabase }: FixtureOptions = {},
+    { server = testServerUrl(), inOneDatabase, ...given }: FixtureOptions = {},
   ): Promise<Fixture> {
-    const busServer = inOneDatabase === undefined ? busServerUrl() : undefined;
+    const busServer = inOneDatabase === undefined ? (given.busServer ?? busServerUrl()) : undefined;
     const part = busServer === undefined ? undefined : 'service';
     const service = await migratedDatabase('flow', server, part);
     const bus = busServer === undefined ? undefined : await migratedDatabase('bus', busServer, 'bus');

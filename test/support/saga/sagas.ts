@@ -17,7 +17,7 @@ import { OutboxReplies, replyTopicOf, SagaCommandServer } from '@waybill/saga/in
 import { TimerService } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
-import { Fixture } from '../fixture.js';
+import { Fixture, type FixtureOptions } from '../fixture.js';
 import { consumerOf, outboxOf, runnerOn } from '../places.js';
 
 /** What a participant does for a command. */
@@ -27,6 +27,7 @@ export interface SagaFloorOptions {
   readonly locks?: SagaLockOptions;
   readonly logger?: Logger;
   readonly http?: SagaHttpOptions;
+  readonly places?: FixtureOptions;
 }
 
 /** A service that runs sagas, and participants, each its own consumer group in this process. */
@@ -83,7 +84,7 @@ export class SagaFloor {
   ): Promise<SagaFloor> {
     const known = new SagaDefinitions(definitions as unknown as SagaDefinition[]);
     const names = [...known.topics(), replyTopicOf('orders')];
-    const fixture = await Fixture.create(Object.fromEntries(names.map((name) => [name, {}])));
+    const fixture = await Fixture.create(Object.fromEntries(names.map((name) => [name, {}])), options.places);
     await fixture.database.pool.query(
       `create table deed (id bigint generated always as identity, what text, saga text, n int, at timestamptz default clock_timestamp())`,
     );
