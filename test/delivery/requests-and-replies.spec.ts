@@ -14,10 +14,12 @@ import {
   WaybillRecord,
   WaybillServer,
 } from '@waybill/nestjs';
-import { waitUntil } from '@waybill/testing';
+import { silentLogger } from '@waybill/kernel';
+import { testServerUrl, waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { lastValueFrom, of } from 'rxjs';
 import { Fixture } from '../support/fixture.js';
+import { busServerUrl } from '../support/places.js';
 
 @Controller()
 class Sums {
@@ -116,6 +118,19 @@ test('a request is handled once, in a transaction, and every process gets its ow
     { n: 2, key: null },
     { n: 3, key: null },
   ]);
+});
+
+test('a request that its requester has given up is dropped, also where the bus is elsewhere', async () => {
+  await fixture.close();
+  fixture = await Fixture.create({ sum: {} }, { busServer: busServerUrl() ?? testServerUrl() });
+  const lines: string[] = [];
+  const logger = { ...silentLogger, warn: (line: string) => void lines.push(line) };
+  const app = await start('askers', [], { client: { timeoutMs: 300 } });
+  await expect(ask(app, [1])).rejects.toMatchObject({ code: 'REQUEST_TIMED_OUT' });
+  await start('sums', [Sums], { logger });
+  const about = (): string[] => lines.filter((line) => line.includes('sum['));
+  await waitUntil(() => about().length > 0, { describe: 'the request is looked at' });
+  expect(about()[0]).toMatch(/^sum\[\d\]@0 was dropped: its requester gave up/);
 });
 
 test('a rejection, a dead letter and a time-out are three different errors', async () => {

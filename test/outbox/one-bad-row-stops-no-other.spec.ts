@@ -176,10 +176,29 @@ describe('a row that cannot be moved is quarantined, and the others move in orde
   });
 
   test('except a topic that this process does not know yet', async () => {
-    await moveAll();
+    // The same relay: a new one reads the topics before its first pass.
+    await fixture.publish(0);
+    const relay = await moveAll();
     await fixture.engineOf(fixture.database).topics.create('newer', { partitions: 1 });
     await fixture.publish(1, 'k', 'newer');
-    await moveAll();
+    await drain(relay);
+    expect(numbersOf(await fixture.log('newer'))).toEqual([1]);
+    expect(await quarantined()).toEqual([]);
+  });
+
+  test('nor one that another part of this process reads while the relay works', async () => {
+    await fixture.publish(0);
+    const relay = await moveAll();
+    await fixture.engineOf(fixture.database).topics.create('newer', { partitions: 1 });
+    await fixture.publish(1, 'k', 'newer');
+    const { topics } = fixture;
+    const { restore } = topics;
+    // The first thing that the relay asks for when it does not know a topic.
+    topics.restore = async () => {
+      await topics.list();
+      return restore.call(topics);
+    };
+    await drain(relay);
     expect(numbersOf(await fixture.log('newer'))).toEqual([1]);
     expect(await quarantined()).toEqual([]);
   });

@@ -28,15 +28,24 @@ export function blamesMessage(error: unknown): boolean {
 }
 
 /**
- * Reads the topics again, because the cached ones do not match some messages.
- * @returns whether they have changed: the caller must then assign partitions again
+ * Reads the topics again, because the cached ones did not match some messages.
+ * @param rejected the messages: their topics, and the codes of their rejections
+ * @returns whether the topics have changed since, whoever has read them: the caller must then assign partitions again
  */
-export async function learnsOfTopics(topics: Topics, names: ReadonlySet<string>): Promise<boolean> {
+export async function learnsOfTopics(
+  topics: Topics,
+  rejected: readonly { readonly topic: string | null; readonly code: string }[],
+): Promise<boolean> {
+  const names = new Set(rejected.map(({ topic }) => topic ?? ''));
   const known = (): string =>
     JSON.stringify([...names].map((name) => topics.peek(name)?.partitionIds ?? null));
   const before = known();
   await topics.list();
-  return known() !== before;
+  // Anybody may have read the topics since the message was rejected: then nothing seems to change here.
+  const isKnownNow = rejected.some(
+    ({ topic, code }) => code === 'TOPIC_UNKNOWN' && topics.peek(topic ?? '') !== undefined,
+  );
+  return isKnownNow || known() !== before;
 }
 
 function codeOf(error: unknown): string {

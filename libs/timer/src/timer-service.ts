@@ -258,9 +258,9 @@ export class TimerService implements TimerAlarm {
     }
     this.#emptyClaims = 0;
     const firing = await this.#effectsOf(connection, timers, nowMs);
-    const names = new Set(firing.unfired.map(({ topic }) => topic ?? ''));
+    const { unfired } = firing;
     // A topic may have been created, or removed, since they were read.
-    if (names.size > 0 && (await learnsOfTopics(this.#dependencies.log.topics, names))) {
+    if (unfired.length > 0 && (await learnsOfTopics(this.#dependencies.log.topics, unfired))) {
       await connection.rollback();
       return 'again';
     }
@@ -279,7 +279,7 @@ export class TimerService implements TimerAlarm {
     this.#count(timers, nowMs + this.#dependencies.clock.monotonic() - claimedAt);
     if (firing.sending.length > 0) this.#sink.sent();
     this.armed(dueTimesIn(results.slice(0, firing.statements.length)));
-    this.#rejections.note(firing.unfired);
+    this.#rejections.note(unfired);
     return 'again';
   }
 

@@ -32,7 +32,7 @@ export interface RequestRepliesDependencies {
   readonly findTopic: (name: string) => Promise<unknown>;
   /** Turns a reply's packet into its payload. Default: the response is the payload. */
   readonly serializer: ConsumerSerializer | undefined;
-  /** The time by the clock of the log's database, in milliseconds since 1970. */
+  /** The time by the clock of the service's database, in milliseconds since 1970. */
   readonly now: () => Promise<number>;
 }
 

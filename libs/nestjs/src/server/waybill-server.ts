@@ -88,7 +88,7 @@ export class WaybillServer
       cancellations: waybill.cancellations,
       findTopic: (name) => waybill.topics.find(name),
       serializer,
-      now: async () => (await waybill.bus.session.run(databaseTime))[0]?.nowMs ?? 0,
+      now: async () => (await waybill.database.session.run(databaseTime))[0]?.nowMs ?? 0,
     });
     keepOriginalErrors();
   }

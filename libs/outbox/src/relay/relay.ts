@@ -252,9 +252,8 @@ export class Relay {
       const difference = await this.#reader.read(connection, span, { trace, rowsMax, blamed: this.#blamed });
       const { rejected } = difference;
       // A topic may have been created, or removed, since they were read.
-      const names = new Set(rejected.map(({ topic }) => topic));
       const { topics } = this.dependencies.log;
-      if (rejected.length > 0 && ((await topics.restore()) || (await learnsOfTopics(topics, names)))) {
+      if (rejected.length > 0 && ((await topics.restore()) || (await learnsOfTopics(topics, rejected)))) {
         await connection.rollback();
         return 'again';
       }
