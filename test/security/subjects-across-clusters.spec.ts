@@ -103,9 +103,7 @@ test('an erasure in one service makes all unreadable in another, with the bus in
     { where: 'keys of the subject in the log', rows: 1 },
   ]);
   expect(await keys()).toEqual([1, 0, 1]);
-  expect(await shown()).toEqual(
-    [expect.stringContaining('SUBJECT_ERASED'), '{"text":"bad of bob"}'].toSorted(),
-  );
+  expect(await shown()).toEqual([expect.stringContaining('SUBJECT_ERASED'), '{"text":"bad of bob"}']);
   await expect(publish('bad', 'more', ANN)).rejects.toMatchObject({ code: 'SUBJECT_ERASED' });
 });
 
