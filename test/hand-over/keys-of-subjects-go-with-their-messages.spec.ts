@@ -264,6 +264,18 @@ describe('an erasure', () => {
     await expect(publish('of ann', ANN)).rejects.toMatchObject({ code: 'SUBJECT_ERASED' });
   });
 
+  test('stays final in a service whose log has the keys again, as a restored one', async () => {
+    await publish('of ann', ANN);
+    await drain(maker.relay());
+    const { pool } = bus.database;
+    await pool.query('create table kept as select * from waybill_bus.subject_key');
+    await erasureOf(maker).erase({ subject: ANN }, ASKED);
+    await pool.query('delete from waybill_bus.erased_subject');
+    await pool.query('insert into waybill_bus.subject_key overriding system value select * from kept');
+    expect(await readBy(taker)).toEqual(['of ann']);
+    expect(await readBy(maker)).toEqual(['SUBJECT_ERASED']);
+  });
+
   test('does nothing while the bus is away', async () => {
     await publish('of ann', ANN);
     await drain(maker.relay());

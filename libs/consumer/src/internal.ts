@@ -24,4 +24,5 @@ export { differencesFrom } from './lane/log-check.js';
 export { LaneOpener } from './lane/lane-opener.js';
 export { OwnedPartitions } from './lane/owned-partitions.js';
 export { loadProgress } from './progress/partition-progress.js';
+export { ProgressOwners } from './progress/progress-owners.js';
 export { Permits } from './delivery/permits.js';

@@ -215,8 +215,9 @@ export class HandOver {
 
   /** Whether the log's newest pass is one of this database; an older version of it becomes the newest again. */
   async #isHeld(state: SourceState): Promise<boolean> {
+    // The last one with that token: a version that was restored has the token of the older one.
     const versions = await this.#versions(state.n, state.n);
-    const held = versions.find(({ token }) => token === state.token);
+    const held = versions.findLast(({ token }) => token === state.token);
     if (held === undefined) return false;
     if (held !== versions.at(-1)) await this.#amendments.restore(held);
     return true;
@@ -229,7 +230,7 @@ export class HandOver {
     const known = versions.filter(({ n }) => n === state.n);
     if (state.n > 0) {
       if (known.length === 0) throw rowsGone(state.n, this.#serviceId);
-      const held = known.find(({ token }) => token === state.token);
+      const held = known.findLast(({ token }) => token === state.token);
       if (held === undefined) throw diverged(this.#serviceId, state);
       if (held !== known.at(-1)) {
         await this.#amendments.restore(held);

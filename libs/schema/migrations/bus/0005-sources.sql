@@ -156,11 +156,12 @@ begin
 end
 $$;
 
--- Appends one pass of a source's outbox: all of its batches or none, once. Order by lock, then look: the source's lock is
--- taken first, and what the log holds of the source is read in later statements. A pass that the log holds already is not
--- appended again: its offsets are returned, with already. Everything else that does not follow directly on what the log
--- holds raises: WB050 another pass has this number or comes before it, WB051 passes are missing, WB052 the pass is too old to tell,
--- WB053 the log is in another epoch. The keys of subjects are those that its records were encrypted with.
+-- Appends one pass of a source's outbox: all of its batches or none, once. Order by lock, then look: the locks of the source
+-- and, shared, of the structure are taken first, and the log's epoch and what it holds of the source are read in later
+-- statements. A pass that the log holds already is not appended again: its offsets are returned, with already. Everything else
+-- that does not follow directly on what the log holds raises: WB050 another pass has this number or comes before it, WB051
+-- passes are missing, WB052 the pass is too old to tell, WB053 the log is in another epoch. The keys of subjects are those that
+-- its records were encrypted with.
 create function :schema.log_hand_over(
   of_service uuid, in_epoch bigint, pass_n bigint, pass_token uuid, token_before uuid,
   partition_ids integer[], record_counts integer[], byte_lengths integer[], max_timestamps bigint[], all_data bytea,
@@ -179,6 +180,8 @@ begin
       'a hand-over needs a transaction at read committed, and this one is at %s', current_setting('transaction_isolation'));
   end if;
   perform pg_advisory_xact_lock(hashtext(':schema.source'), hashtext(of_service::text));
+  -- A heal is waited for before the epoch is read, not only by the append.
+  perform pg_advisory_xact_lock_shared(hashtext(':schema.structure'), 0);
   newest := :schema.source_newest(of_service);
   select max(e.epoch) into epoch_now from :schema.log_epoch e;
   if epoch_now <> in_epoch then

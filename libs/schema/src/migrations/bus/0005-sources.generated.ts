@@ -5,7 +5,7 @@ export const busMigration0005: Migration = {
   number: 5,
   name: '0005-sources',
   breaking: false,
-  checksum: 'cea923288fc17a26e7e879c1f9521b538f0026ade554b9aeef8379d3791c5a1e',
+  checksum: 'ff68e59f6f9b3f44a504a04e0e1e95cc3a590f2171a0e4adc8a7de803394b237',
   sql: `-- Hand-over: which passes of which services' outboxes this log holds, and which history of the log this is. A pass is
 -- known by its number and its random token.
 
@@ -164,11 +164,12 @@ begin
 end
 $$;
 
--- Appends one pass of a source's outbox: all of its batches or none, once. Order by lock, then look: the source's lock is
--- taken first, and what the log holds of the source is read in later statements. A pass that the log holds already is not
--- appended again: its offsets are returned, with already. Everything else that does not follow directly on what the log
--- holds raises: WB050 another pass has this number or comes before it, WB051 passes are missing, WB052 the pass is too old to tell,
--- WB053 the log is in another epoch. The keys of subjects are those that its records were encrypted with.
+-- Appends one pass of a source's outbox: all of its batches or none, once. Order by lock, then look: the locks of the source
+-- and, shared, of the structure are taken first, and the log's epoch and what it holds of the source are read in later
+-- statements. A pass that the log holds already is not appended again: its offsets are returned, with already. Everything else
+-- that does not follow directly on what the log holds raises: WB050 another pass has this number or comes before it, WB051
+-- passes are missing, WB052 the pass is too old to tell, WB053 the log is in another epoch. The keys of subjects are those that
+-- its records were encrypted with.
 create function :schema.log_hand_over(
   of_service uuid, in_epoch bigint, pass_n bigint, pass_token uuid, token_before uuid,
   partition_ids integer[], record_counts integer[], byte_lengths integer[], max_timestamps bigint[], all_data bytea,
@@ -187,6 +188,8 @@ begin
       'a hand-over needs a transaction at read committed, and this one is at %s', current_setting('transaction_isolation'));
   end if;
   perform pg_advisory_xact_lock(hashtext(':schema.source'), hashtext(of_service::text));
+  -- A heal is waited for before the epoch is read, not only by the append.
+  perform pg_advisory_xact_lock_shared(hashtext(':schema.structure'), 0);
   newest := :schema.source_newest(of_service);
   select max(e.epoch) into epoch_now from :schema.log_epoch e;
   if epoch_now <> in_epoch then

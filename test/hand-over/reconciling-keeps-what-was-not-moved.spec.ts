@@ -1,0 +1,93 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { findDisagreement, reconcile } from '@waybill/outbox';
+import { type TestDatabase, waitUntil } from '@waybill/testing';
+import { upTo } from '../support/fixture.js';
+import { copyOf, drain, OwnService, TestBus } from '../support/own-databases.js';
+
+let bus: TestBus;
+let service: OwnService;
+const unused: TestDatabase[] = [];
+
+beforeEach(async () => {
+  bus = await TestBus.create();
+  service = await OwnService.create(bus);
+  await service.publish([0]);
+  await drain(service.relay());
+});
+afterEach(async () => {
+  await service.close();
+  await bus.close();
+  await Promise.all(unused.splice(0).map((database) => database.drop()));
+});
+
+/** The service's database is restored to what it is now, after it has gone on. */
+async function goBack(goOn: () => Promise<unknown>): Promise<void> {
+  const { created } = service;
+  await service.database.close();
+  const backup = await copyOf(created);
+  service = await OwnService.of(created, bus);
+  await goOn();
+  await service.database.close();
+  unused.push(created);
+  service = await OwnService.of(backup, bus);
+  await expect(service.relay().runOnce()).rejects.toMatchObject({ code: 'SOURCE_DIVERGED' });
+}
+
+const reconciled = async (): Promise<number> =>
+  reconcile(service.database, await findDisagreement(service.database, service.log));
+
+test('of a large difference, the windows that were not moved, and not again those that were', async () => {
+  const inWindows = { smallDifferenceRows: 5, windowRows: 10 };
+  const moveOne = async (): Promise<void> => {
+    const relay = service.relay(inWindows);
+    await relay.runOnce();
+    await relay.drain();
+  };
+  await service.publish(upTo(41).slice(1));
+  await moveOne();
+  await goBack(moveOne);
+  expect((await bus.read()).numbers).toEqual(upTo(21));
+  expect(await reconciled()).toBe(20);
+  await drain(service.relay());
+  expect((await bus.read()).numbers).toEqual(upTo(41));
+});
+
+test('changes to timers that have not taken effect here, and not again those that have', async () => {
+  const schedule = (): Promise<unknown> =>
+    service.transaction((client) =>
+      service.outbox.publish(client, { topic: 'orders', payload: { n: 9 }, delayMs: 3_600_000 }),
+    );
+  await schedule();
+  await drain(service.relay());
+  await schedule();
+  await goBack(() => drain(service.relay()));
+  const timers = 'select count(*)::int from waybill.timer';
+  expect(await service.value(timers)).toBe(1);
+  expect(await reconciled()).toBe(1);
+  await drain(service.relay());
+  expect(await service.value(timers)).toBe(2);
+});
+
+test('a message whose transaction ends while it waits', async () => {
+  await goBack(async () => {
+    await service.publish([1]);
+    await drain(service.relay());
+  });
+  const publisher = await service.database.pool.connect();
+  await publisher.query('begin');
+  await service.outbox.publish(publisher, { topic: 'orders', key: 'k', payload: { n: 2 } });
+  const keeping = reconciled();
+  await waitUntil(
+    async () =>
+      (await service.value<number>(
+        `select count(*)::int from pg_locks l join pg_class c on c.oid = l.relation
+          where c.relname like 'outbox%' and not l.granted and l.mode = 'AccessExclusiveLock'`,
+      )) > 0,
+    { describe: 'it waits for the publisher' },
+  );
+  await publisher.query('commit');
+  publisher.release();
+  expect(await keeping).toBe(1);
+  await drain(service.relay());
+  expect((await bus.read()).numbers).toEqual([0, 1, 2]);
+});
