@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { benchDelivery } from './delivery/bench-delivery.js';
 import { benchGuards } from './guards/bench-guards.js';
 import { benchOutbox } from './outbox/bench-outbox.js';
 import { benchRelay } from './relay/bench-relay.js';
@@ -10,7 +11,16 @@ import { benchTransport } from './transport/bench-transport.js';
 /** Prints a line of progress; the result goes to stdout, this to stderr. */
 export type Report = (line: string) => void;
 
+/** Settings of a run. */
+export interface BenchOptions {
+  /** How often each system has its turn, where the benchmark compares several in rounds. */
+  readonly rounds?: number;
+  /** Which systems are compared. Default: all. */
+  readonly peers?: readonly string[];
+}
+
 const BENCHES = {
+  delivery: benchDelivery,
   outbox: benchOutbox,
   relay: benchRelay,
   schedule: benchSchedule,
@@ -22,16 +32,27 @@ const BENCHES = {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'boolean', default: false } },
+  options: {
+    json: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
+    peers: { type: 'string' },
+  },
 });
 const name = positionals[0] ?? '';
 const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name as keyof typeof BENCHES] : undefined;
 if (bench === undefined || positionals.length > 1) {
-  console.error(`Usage: npm run bench -- ${Object.keys(BENCHES).join('|')} [--json]`);
+  console.error(
+    `Usage: npm run bench -- ${Object.keys(BENCHES).join('|')} [--json] [--rounds N] [--peers A,B]`,
+  );
   process.exit(2);
 }
 try {
-  const result = await bench((line) => console.error(line));
+  const { rounds, peers } = values;
+  const options = {
+    ...(rounds === undefined ? {} : { rounds: Number(rounds) }),
+    ...(peers === undefined ? {} : { peers: peers.split(',') }),
+  };
+  const result = await bench((line) => console.error(line), options);
   if (values.json) console.log(JSON.stringify(result));
   else for (const [figure, value] of Object.entries(result)) console.log(`${figure.padEnd(20)} ${value}`);
 } catch (error) {

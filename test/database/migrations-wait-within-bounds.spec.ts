@@ -4,7 +4,7 @@ import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import pg from 'pg';
 
 /** The last migration of a service's schema: it creates the functions that are dropped below. */
-const LAST = '0019-relay-repair';
+const LAST = '0020-delivery-cost';
 
 let database: TestDatabase;
 let other: pg.Client;

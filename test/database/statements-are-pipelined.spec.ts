@@ -61,6 +61,83 @@ describe('a transaction of Waybill', () => {
     expect(await noted()).toEqual(['a', 'b', 'c']);
   });
 
+  test('sends BEGIN with the first query of the holder of the client, which gets the result of its driver', async () => {
+    let results: pg.QueryResult[] = [];
+    const trips = await tripsOf(() =>
+      run(async ({ session, handle }) => {
+        await runAhead(session, note, 'a');
+        results = [
+          await handle.query('insert into noted (what) values ($1) returning n, what', ['b']),
+          await handle.query({ text: 'select 7 as seven', rowMode: 'array' }),
+        ];
+      }),
+    );
+    // A query without values is a message of its own kind, and no Sync.
+    expect(trips).toBe(2);
+    expect(results[0]).toMatchObject({ command: 'INSERT', rowCount: 1, rows: [{ n: 2, what: 'b' }] });
+    expect(results[0]?.fields.map(({ name }) => name)).toEqual(['n', 'what']);
+    expect(results[1]).toMatchObject({ command: 'SELECT', rows: [[7]] });
+    expect(await noted()).toEqual(['a', 'b']);
+  });
+
+  test.each([
+    ['rows as arrays', { text: 'select 7 as seven', rowMode: 'array' }, [[7]]],
+    [
+      'types of its own',
+      { text: 'select 7 as seven', types: { getTypeParser: () => () => 'seven' } },
+      [{ seven: 'seven' }],
+    ],
+    ['several statements', 'select 1 as one; select 7 as seven', undefined],
+  ])('runs a first query with %s as the driver does', async (_, query, rows) => {
+    const result: unknown = await run(({ handle }) => handle.query(query as pg.QueryConfig));
+    if (rows === undefined) expect(result).toMatchObject([{ rows: [{ one: 1 }] }, { rows: [{ seven: 7 }] }]);
+    else expect(result).toMatchObject({ rows });
+  });
+
+  test.each([
+    ['a failed one', { text: 'select 1 / $1::int', values: [0] }, { code: '22012' }],
+    [
+      'a parser that throws',
+      {
+        text: 'select 7',
+        types: {
+          getTypeParser: () => () => {
+            throw new Error('unreadable');
+          },
+        },
+      },
+      { message: 'unreadable' },
+    ],
+    ['a COPY without a stream', { text: 'copy noted (what) from stdin' }, { code: '57014' }],
+  ])('passes the error of %s to the holder of the client, and goes on', async (_, query, error) => {
+    const failed = run(({ handle }) => handle.query(query as pg.QueryConfig));
+    await expect(failed).rejects.toMatchObject(error);
+    expect(await run(async ({ session }) => session.run(note, 'a'))).toHaveLength(1);
+  });
+
+  test('sends no query of the holder when BEGIN could not be sent with it', async () => {
+    const late = run(async ({ session, handle }) => {
+      await runAhead(session, fail);
+      await runAhead(session, note, 'lost');
+      await Promise.allSettled([
+        handle.query('insert into noted (what) values ($1)', ['lost']),
+        handle.query('insert into noted (what) values ($1)', ['lost, too']),
+      ]);
+    });
+    // There is no row to divide for yet: this only shows that all of it is one transaction.
+    await late;
+    expect(await noted()).toEqual(['lost', 'lost', 'lost, too']);
+    const broken = run(async ({ session, handle }) => {
+      await runAhead(session, fail);
+      await Promise.allSettled([
+        handle.query('insert into noted (what) values ($1)', ['never']),
+        handle.query('insert into noted (what) values ($1)', ['never']),
+      ]);
+    });
+    await expect(broken).rejects.toThrow(/division by zero/);
+    expect(await noted()).toHaveLength(3);
+  });
+
   test('keeps the order among its statements and those of the holder of the client', async () => {
     await run(async ({ session, handle }) => {
       expect(handle.getTransactionStatus()).toBe('T');

@@ -12,7 +12,7 @@ const readSettings = statement<[], { role: string; path: string; xid: string }>(
   `select current_setting('role') as role, current_setting('search_path') as path,
           pg_current_xact_id()::text as xid`,
 );
-const MESSAGES = 4;
+const MESSAGES = 12;
 
 let fixture: Fixture;
 let role: string;
@@ -50,7 +50,7 @@ test.each(ORMS.filter(({ name }) => name !== 'postgres.js').map((kind) => [kind.
             await orm.execute(tx, 'set local search_path to pg_catalog');
             await orm.execute(tx, `set local role ${role}`);
           },
-          { transactionBatch: 10, concurrency: 'partition' },
+          { transactionBatch: 100, batchMs: 10_000, concurrency: 'partition' },
         ),
       ],
     });
@@ -60,8 +60,8 @@ test.each(ORMS.filter(({ name }) => name !== 'postgres.js').map((kind) => [kind.
       await waybill.stop();
       await orm.close();
     }
-    // They did share a transaction.
-    expect(new Set(seen.map(({ xid }) => xid)).size).toBe(1);
+    // They did share transactions: of 1, 2, 4 and 5 messages.
+    expect(new Set(seen.map(({ xid }) => xid)).size).toBeLessThan(MESSAGES / 2);
     expect(seen.map(({ role: current, path }) => [current, path])).toEqual(
       Array.from({ length: MESSAGES }, () => ['none', '"$user", public']),
     );

@@ -22,6 +22,12 @@ export function cpuMsOf(pids: readonly (number | undefined)[]): number {
   return (ticks * 1_000) / TICKS_PER_SECOND;
 }
 
+/** CPU time that a process has used since it started, in milliseconds; NaN as for {@link cpuMsOf}. */
+export function cpuMsOfProcess(pid: number): number {
+  const stat = statOf(pid);
+  return stat === undefined ? Number.NaN : (stat.own * 1_000) / TICKS_PER_SECOND;
+}
+
 interface ProcessStat {
   readonly parent: number;
   /** Ticks in user and system mode. */

@@ -2,9 +2,11 @@
 
 export { BatchCollector, headersTogether } from './append/batch-collector.js';
 export {
+  isSealedRecord,
   type OpenedRecord,
   openMessage,
   openRecord,
+  plainRecord,
   readableMessage,
   sealMessage,
   whyUnreadable,

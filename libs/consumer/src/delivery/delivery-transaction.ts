@@ -1,5 +1,5 @@
 import {
-  type BoundStatement,
+  type Clock,
   FencedError,
   HandlerAbandonedError,
   isInfrastructureFailure,
@@ -14,24 +14,21 @@ import {
   isServerTrouble,
   isTransactionConflict,
   readableThrown,
-  runAhead,
-  savepointOf,
   statement,
   TransactionLostError,
 } from '@waybill/kernel/internal';
 import { type Sealer } from '@waybill/log';
-import { openRecord } from '@waybill/log/internal';
+import { isSealedRecord, openRecord, plainRecord } from '@waybill/log/internal';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
 import type { LaneRecord } from '../record/lane-record.js';
 import { controlOf, headersOf, keyOf, messageIdOf, locationOf } from '../record/record-fields.js';
 import type { Delivery } from '../handler/delivery.js';
-import type { VerdictWriter } from './verdict-writer.js';
+import type { Verdict, VerdictWriter } from './verdict-writer.js';
 import { readPayload } from './read-payload.js';
 import { nameTimeout } from './name-timeout.js';
 import type { Subscription } from '../handler/subscription.js';
 import { drop, HandlerVerdict } from '../handler/handler-verdict.js';
 
-const savepoint = savepointOf('delivery');
 const askAlive = statement<[], Record<never, never>>('ask-alive', 'select 1 as alive');
 
 /** A record whose handler failed or returned a verdict other than "done", and the thrown value. */
@@ -40,11 +37,19 @@ export interface FailedRecord {
   readonly error: unknown;
 }
 
-/** The result of a batch: the records that are done and committed, and the one that failed; the rest has not run. */
+/** The result of a batch: the records that are done and committed, and the one that failed; the rest is to be run later. */
 export interface BatchOutcome {
   readonly done: readonly LaneRecord[];
   readonly failed: FailedRecord | undefined;
 }
+
+/**
+ * The result of a transaction. Either the records that are done and committed: all, or the first ones if the time of the batch
+ * was over; and how long their handlers took, in milliseconds. Or nothing is done, and `failedAt` is the index of the record at which it failed; undefined if it failed as a whole.
+ */
+export type TransactionOutcome =
+  | { readonly done: readonly LaneRecord[]; readonly handledMs: number }
+  | { readonly done: undefined; readonly failedAt: number | undefined; readonly error: unknown };
 
 /** The partition and the group of deliveries. */
 export interface DeliveryLocation {
@@ -53,10 +58,8 @@ export interface DeliveryLocation {
   readonly group: string;
 }
 
-/**
- * The statements that store the verdict "done", in the effect's transaction: marks or a position, and the fence.
- */
-export type Verdicts = (done: readonly LaneRecord[]) => readonly BoundStatement[];
+/** The verdict "done" on records, in the effect's transaction: marks or a position, and the fence. */
+export type Verdicts = (done: readonly LaneRecord[]) => Verdict;
 
 /** The databases of a delivery. */
 export interface DeliveryDatabases {
@@ -82,8 +85,9 @@ interface HandOver {
   readonly signal: AbortSignal;
   /** The handlers' callbacks to run after the commit. */
   readonly afterCommit: (() => Promise<unknown>)[];
-  /** Called with each record that starts. */
-  readonly onRecord: (record: LaneRecord) => void;
+  /** Called with the index of each record that starts. */
+  readonly onRecord: (index: number) => void;
+  readonly batchMs: number;
 }
 
 /**
@@ -101,10 +105,13 @@ export class DeliveryLostError extends Error {
   }
 }
 
-/** Thrown internally to roll back a transaction whose first record failed. */
-class NothingDoneError extends Error {
-  constructor(readonly failed: FailedRecord) {
-    super('the first record of a transaction failed');
+/** Thrown internally to roll back a transaction because a record's handler failed. */
+class RecordFailedError extends Error {
+  constructor(
+    readonly at: number,
+    override readonly cause: unknown,
+  ) {
+    super('the handler of a record failed');
   }
 }
 
@@ -120,7 +127,7 @@ class NotOpenedError extends Error {
 
 /**
  * Runs the handlers of a batch in one transaction of the service's database, which ends with the statements that store the
- * verdicts, under the fence.
+ * verdicts, under the fence. No savepoints: a batch in which one fails is rolled back, and run again in parts.
  */
 export class DeliveryTransaction {
   constructor(
@@ -129,90 +136,127 @@ export class DeliveryTransaction {
     private readonly subscription: Subscription,
     private readonly writer: VerdictWriter,
     private readonly signal: AbortSignal,
+    private readonly clock: Clock,
   ) {}
 
   /**
+   * Runs records once.
    * @param attempt the number of this attempt, from 1
+   * @param batchMs no handler begins later than this after the first one, in milliseconds
    * @throws FencedError if another member owns the partition
    * @throws DeliveryLostError if the connection was lost during it; on any other infrastructure failure, nothing is
    * done
    */
-  async run(records: readonly LaneRecord[], attempt: number, verdicts: Verdicts): Promise<BatchOutcome> {
+  async run(
+    records: readonly LaneRecord[],
+    attempt: number,
+    verdicts: Verdicts,
+    batchMs: number,
+  ): Promise<TransactionOutcome> {
     const ended = new AbortController();
     const signal = AbortSignal.any([this.signal, ended.signal]);
     const afterCommit: HandOver['afterCommit'] = [];
-    // Records that may have caused a connection loss: the running one, or all of them during the commit.
+    let runningAt: number | undefined;
+    // The records that may have caused a connection loss: the running one, or all of them during the commit.
     let underWay: readonly LaneRecord[] = [];
-    const onRecord = (record: LaneRecord): void => void (underWay = [record]);
-    let outcome: BatchOutcome;
+    const onRecord = (index: number): void => {
+      runningAt = index;
+      underWay = [records[index] as LaneRecord];
+    };
+    let verdict: Verdict | undefined;
+    let done: readonly LaneRecord[];
+    let handledMs = 0;
     try {
-      outcome = await this.databases.transactions.run({
+      done = await this.databases.transactions.run({
         work: async (transaction) => {
+          const startedAt = this.clock.monotonic();
           const handled = await this.#handle(records, {
             attempt,
             transaction,
             signal,
             afterCommit,
             onRecord,
+            batchMs,
           });
-          underWay = records;
+          handledMs = this.clock.monotonic() - startedAt;
+          runningAt = undefined;
+          underWay = handled;
           return handled;
         },
-        timeoutMs: this.subscription.maxProcessingMs,
-        last: ({ done }: BatchOutcome) => {
+        timeoutMs: this.#limitMs(records, batchMs),
+        last: (handled: readonly LaneRecord[]) => {
           this.writer.assertNotStopped();
-          return this.writer.prepared(verdicts(done));
+          verdict = verdicts(handled);
+          return this.writer.prepared(verdict.statements);
         },
       });
     } catch (error) {
       ended.abort();
-      if (error instanceof NothingDoneError) return { done: [], failed: error.failed };
-      if (error instanceof NotOpenedError) throw error.cause;
-      const wasOpen = underWay.length > 0;
-      if (error instanceof TransactionLostError || (wasOpen && isConnectionLoss(error)))
-        throw new DeliveryLostError(
-          underWay.map(({ offset }) => offset),
-          error,
-        );
-      if (isInfrastructureFailure(error) || error instanceof FencedError) throw error;
-      // The transaction failed as a whole (a time-out, or a failure at COMMIT such as a deferred constraint): running
-      // the records one by one shows which one is at fault.
-      if (records.length > 1) return this.#oneByOne(records, attempt, verdicts);
-      const record = records[0] as LaneRecord;
-      return { done: [], failed: { record, error: nameTimeout(error, this.#locationOf(record)) } };
+      verdict?.failed();
+      return this.#rolledBack(error, records, underWay, runningAt);
     }
     // A callback that throws synchronously must not hide from the lane that all is committed.
     await Promise.allSettled(afterCommit.map(async (work) => work()));
-    return outcome;
+    verdict?.committed();
+    return { done, handledMs };
   }
 
-  async #handle(records: readonly LaneRecord[], hand: HandOver): Promise<BatchOutcome> {
-    const { transaction, afterCommit } = hand;
-    const done: LaneRecord[] = [];
-    for (const record of records) {
+  /** The last record of a batch begins before the time of the batch is over, and has its own time then. */
+  #limitMs(records: readonly LaneRecord[], batchMs: number): number {
+    const { maxProcessingMs } = this.subscription;
+    return records.length === 1 ? maxProcessingMs : maxProcessingMs + batchMs;
+  }
+
+  /**
+   * @param underWay the records that may have caused a lost connection
+   * @param at the index of the record whose handler was running
+   */
+  #rolledBack(
+    error: unknown,
+    records: readonly LaneRecord[],
+    underWay: readonly LaneRecord[],
+    at: number | undefined,
+  ): TransactionOutcome {
+    if (error instanceof RecordFailedError)
+      return { done: undefined, failedAt: error.at, error: error.cause };
+    if (error instanceof NotOpenedError) throw error.cause;
+    if (error instanceof TransactionLostError || (underWay.length > 0 && isConnectionLoss(error)))
+      throw new DeliveryLostError(
+        underWay.map(({ offset }) => offset),
+        error,
+      );
+    if (isInfrastructureFailure(error) || error instanceof FencedError) throw error;
+    // A time-out, or a failure at COMMIT such as a deferred constraint.
+    const named = nameTimeout(error, this.#locationOf(records[at ?? 0] as LaneRecord));
+    return { done: undefined, failedAt: at, error: named };
+  }
+
+  /** @returns the records that were handled: the first ones, if the time of the batch was over before the last */
+  async #handle(records: readonly LaneRecord[], hand: HandOver): Promise<readonly LaneRecord[]> {
+    const { session } = hand.transaction;
+    const endAt = this.clock.monotonic() + hand.batchMs;
+    for (const [index, record] of records.entries()) {
       if (this.signal.aborted)
         throw new FencedError(`The delivery of ${this.#locationOf(record)} was stopped`);
-      // Settings made by the previous record's handler must not affect this one.
-      if (record !== records[0]) await transaction.session.resetSession?.();
-      if (records.length > 1) await runAhead(transaction.session, savepoint.set);
-      const before = afterCommit.length;
-      hand.onRecord(record);
+      if (index > 0) {
+        if (this.clock.monotonic() >= endAt) return records.slice(0, index);
+        // Settings made by the previous record's handler must not affect this one.
+        await session.resetSession?.();
+      }
+      hand.onRecord(index);
       try {
         await this.#handleOne(record, hand);
+        // It caught the error of a statement: nothing more can be done in this transaction, and the next one is not to blame.
+        if (session.failure !== undefined) throw session.failure;
       } catch (thrown) {
         // One of its statements may still be running, and every other statement would wait for it.
         if (thrown instanceof HandlerAbandonedError || thrown instanceof NotOpenedError) throw thrown;
         const error = readableThrown(thrown);
-        await assertOwnFailure(error, transaction.session);
-        afterCommit.length = before;
-        const failed = { record, error };
-        if (done.length === 0) throw new NothingDoneError(failed);
-        await transaction.session.run(savepoint.goBack);
-        return { done, failed };
+        await assertOwnFailure(error, session);
+        throw new RecordFailedError(index, error);
       }
-      done.push(record);
     }
-    return { done, failed: undefined };
+    return records;
   }
 
   async #handleOne(
@@ -223,9 +267,9 @@ export class DeliveryTransaction {
     const location = this.#locationOf(record);
     const { signatures, sealer, database } = this.databases;
     signatures?.verify(topic, record.record, location);
-    const opened = await openRecord(sealer, database.session, topic, record.record, location).catch(
-      whyNotOpened,
-    );
+    const opened = isSealedRecord(record.record)
+      ? await openRecord(sealer, database.session, topic, record.record, location).catch(whyNotOpened)
+      : plainRecord(record.record);
     const delivery: Delivery = {
       topic,
       partition,
@@ -247,20 +291,6 @@ export class DeliveryTransaction {
     const reply = await this.subscription.handler(delivery);
     // A returned verdict means the same as a thrown one.
     if (reply instanceof HandlerVerdict) throw reply;
-  }
-
-  async #oneByOne(
-    records: readonly LaneRecord[],
-    attempt: number,
-    verdicts: Verdicts,
-  ): Promise<BatchOutcome> {
-    const done: LaneRecord[] = [];
-    for (const record of records) {
-      const outcome = await this.run([record], attempt, verdicts);
-      if (outcome.failed !== undefined) return { done, failed: outcome.failed };
-      done.push(record);
-    }
-    return { done, failed: undefined };
   }
 
   #locationOf(record: LaneRecord): string {

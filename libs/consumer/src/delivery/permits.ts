@@ -79,6 +79,11 @@ export class Permit {
     private isExclusive: boolean,
   ) {}
 
+  /** Whether it has not been released. */
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
   /** Releases the permit. A second call does nothing. */
   release(): void {
     this.#release(true);

@@ -3,6 +3,21 @@ import { isServerTrouble, isTransactionConflict } from '@waybill/kernel/internal
 import type { Permit } from './permits.js';
 import type { RepeatedWork } from './repeated-work.js';
 
+/** What becomes of messages, as it is stored: in the effect's transaction, or in one of its own. */
+export interface Verdict {
+  /** They end with the fence. */
+  readonly statements: readonly BoundStatement[];
+  /** Called when they are committed. */
+  readonly committed: () => void;
+  /** Called when they are not, or when it is not known whether they are. */
+  readonly failed: () => void;
+}
+
+/** A verdict of which the process notes nothing. */
+export function plainVerdict(statements: readonly BoundStatement[], committed = (): void => {}): Verdict {
+  return { statements, committed, failed: () => {} };
+}
+
 /** What {@link VerdictWriter} works with. */
 export interface VerdictWriterDependencies {
   /** The database of positions and marks. */
@@ -31,6 +46,20 @@ export class VerdictWriter {
       return this.dependencies.database.runTogether(this.prepared(statements));
     };
     return permit === undefined ? once() : this.dependencies.repeated.run(permit, isKnownOutcome, once);
+  }
+
+  /**
+   * Stores a verdict in a transaction of its own; retries as {@link write} does.
+   * @param before more statements, which are committed with it
+   */
+  async store(verdict: Verdict, permit: Permit, before: readonly BoundStatement[] = []): Promise<void> {
+    try {
+      await this.write([...before, ...verdict.statements], permit);
+    } catch (error) {
+      verdict.failed();
+      throw error;
+    }
+    verdict.committed();
   }
 
   /** @throws FencedError if the lane was stopped */

@@ -11,8 +11,16 @@ const SPECS = {
   concurrency: oneOf(['key', 'partition'], 'key'),
   /** How long a handler may run, in milliseconds; then its transaction is rolled back. */
   maxProcessingMs: wholeNumber({ default: 30_000, min: 10, max: 3_600_000 }),
-  /** Maximum number of messages that share a transaction, each under a savepoint. */
-  transactionBatch: wholeNumber({ default: 1, min: 1, max: 32 }),
+  /**
+   * Maximum number of messages that share a transaction. Without this option none do where an ORM runs the transactions: what
+   * one handler sets for its transaction would reach the next.
+   */
+  transactionBatch: wholeNumber({ default: 100, min: 1, max: 500 }),
+  /**
+   * How long the handlers of messages that share a transaction may take together, in milliseconds: a slow handler's messages
+   * share none.
+   */
+  batchMs: wholeNumber({ default: 20, min: 1, max: 10_000 }),
   /** Whether the handler replies to requests. If not, a request is treated as an event. */
   replies: flag(false),
 };
@@ -55,6 +63,8 @@ export interface Subscription extends Resolved<typeof SPECS> {
   readonly name: string;
   readonly circuitBreaker: CircuitBreakerOptions | undefined;
   readonly tellErrors: (error: unknown) => boolean;
+  /** Whether `transactionBatch` was given. */
+  readonly asksForBatches: boolean;
 }
 
 /** @throws ConfigurationError */
@@ -77,6 +87,7 @@ export function resolveSubscription(
     name: name ?? topic,
     circuitBreaker,
     tellErrors,
+    asksForBatches: options.transactionBatch !== undefined,
   };
 }
 

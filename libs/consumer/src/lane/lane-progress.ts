@@ -1,6 +1,6 @@
 import type { BoundStatement } from '@waybill/kernel';
 import type { Permit } from '../delivery/permits.js';
-import type { VerdictWriter } from '../delivery/verdict-writer.js';
+import type { Verdict, VerdictWriter } from '../delivery/verdict-writer.js';
 import type { PartitionProgress } from '../progress/partition-progress.js';
 import type { LaneRecord } from '../record/lane-record.js';
 import type { LaneWindow } from './lane-window.js';
@@ -9,12 +9,25 @@ import type { LaneWindow } from './lane-window.js';
  * How far ahead of the running records the in-flight marker is stored, in records, so that it need not be moved for
  * each. It may be beyond the end of the log: records that did not exist when a process crashed are not suspects.
  */
-const MARKER_AHEAD = 64;
+const MARKER_AHEAD = 128;
 
 /** A position and an in-flight marker, as they are stored together. */
 interface Stored {
   readonly position: number;
   readonly marker: number;
+}
+
+/** A position that is being stored with an effect. */
+interface Advance extends Stored {
+  /** Resolves when it is committed, or is known not to be, or the lane ends. */
+  readonly settled: Promise<void>;
+  readonly settle: () => void;
+}
+
+function newAdvance(stored: Stored): Advance {
+  let settle = (): void => {};
+  const settled = new Promise<void>((resolve) => (settle = resolve));
+  return { ...stored, settled, settle };
 }
 
 /**
@@ -24,6 +37,10 @@ interface Stored {
 export class LaneProgress {
   #position: number;
   #marker: number;
+  /** The highest marker that is stored, or is about to be. */
+  #planned: number;
+  /** Positions that are being stored with an effect. The highest decides, with its marker, when it is committed. */
+  readonly #advancing = new Set<Advance>();
   /** The store that is running, if any. */
   #storing: Promise<void> | undefined;
   #waiting = 0;
@@ -37,6 +54,7 @@ export class LaneProgress {
   ) {
     this.#position = position;
     this.#marker = marker;
+    this.#planned = marker;
   }
 
   /**
@@ -53,26 +71,47 @@ export class LaneProgress {
   }
 
   /**
-   * The statement that stores a position together with the effect of the records below it. It must be the last
-   * statement: it fences.
+   * A verdict that stores a position together with the effect of the records below it.
+   * @param marks of records at or above the position
    */
-  advance(position: number): BoundStatement {
-    return this.#advance(position, this.#markerAhead(position));
+  advance(position: number, marks: readonly BoundStatement[], committed: () => void): Verdict {
+    const advance = newAdvance({ position, marker: this.#markerAhead(position) });
+    this.#advancing.add(advance);
+    const settled = (): void => {
+      this.#advancing.delete(advance);
+      advance.settle();
+    };
+    return {
+      statements: [...marks, this.#advance(advance)],
+      committed: () => {
+        this.#stored(advance);
+        settled();
+        committed();
+      },
+      failed: settled,
+    };
   }
 
-  #advance(position: number, marker: number): BoundStatement {
+  #advance({ position, marker }: Stored): BoundStatement {
     return this.progress.advance(position, marker, this.window.checksumAt(position, this.#position));
   }
 
-  /** Records that the statement of {@link advance} for this position has been committed. */
-  committed(position: number): void {
-    this.#marker = this.#markerAhead(position);
+  /** The highest position is the newest. */
+  #stored({ position, marker }: Stored): void {
+    if (position < this.#position) return;
     this.#position = position;
+    this.#marker = marker;
+    this.#planned = Math.max(this.#planned, marker);
   }
 
-  /** Whether the stored marker covers records below `end`. */
+  /** Whether the stored marker covers records below `end`, also if a position that is being stored becomes the newest. */
   covers(end: number): boolean {
-    return end <= this.#marker;
+    return end <= this.#marker && this.#lower(end) === undefined;
+  }
+
+  #lower(end: number): Advance | undefined {
+    for (const advance of this.#advancing) if (advance.marker < end) return advance;
+    return undefined;
   }
 
   /**
@@ -84,7 +123,13 @@ export class LaneProgress {
       position: Math.max(position, this.#position),
       marker: this.#markerAhead(end),
     });
-    await this.#store(() => (this.covers(end) ? undefined : next()), permit);
+    // What is stored with an effect from now on has this marker.
+    this.#planned = this.#markerAhead(end);
+    while (!this.covers(end)) {
+      const lower = this.#lower(end);
+      if (lower === undefined) await this.#store(() => (this.covers(end) ? undefined : next()), permit);
+      else await this.#wait(lower.settled, permit);
+    }
   }
 
   /**
@@ -92,7 +137,7 @@ export class LaneProgress {
    * @param permit of the delivery that waits for it, if one does
    */
   async store(position: number, permit?: Permit): Promise<void> {
-    const next = (): Stored => ({ position, marker: Math.max(this.#marker, position) });
+    const next = (): Stored => ({ position, marker: Math.max(this.#planned, position) });
     await this.#store(() => (position > this.#position ? next() : undefined), permit);
   }
 
@@ -105,7 +150,7 @@ export class LaneProgress {
 
   /** The commit of one batch also moves the marker for the next one. */
   #markerAhead(end: number): number {
-    return Math.max(this.#marker, end + MARKER_AHEAD);
+    return Math.max(this.#planned, end + MARKER_AHEAD);
   }
 
   /**
@@ -132,9 +177,8 @@ export class LaneProgress {
     this.#waiting -= 1;
   }
 
-  async #write({ position, marker }: Stored, permit?: Permit): Promise<void> {
-    await this.writer.write([this.#advance(position, marker)], permit);
-    this.#position = position;
-    this.#marker = marker;
+  async #write(stored: Stored, permit?: Permit): Promise<void> {
+    await this.writer.write([this.#advance(stored)], permit);
+    this.#stored(stored);
   }
 }

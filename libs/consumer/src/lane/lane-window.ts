@@ -28,7 +28,8 @@ export class LaneWindow<R extends WindowRecord> {
   #pending = new Map<number, R>();
   /** Offsets that are waiting or running, ascending. */
   readonly #open = new Map<number, boolean>();
-  readonly #busyKeys = new Set<string>();
+  /** Keys of records that run or wait between two attempts, and the number of these records. */
+  readonly #busyKeys = new Map<string, number>();
   readonly #marked: Set<number>;
   /** The batches that hold the record before the stored position and all later ones, in order. */
   readonly #batches: { readonly lastOffset: number; readonly checksum: number | undefined }[];
@@ -155,17 +156,19 @@ export class LaneWindow<R extends WindowRecord> {
     }
   }
 
+  /** The position when these records are done, too. */
+  positionWith(records: readonly R[]): number {
+    const ended = new Set(records.map(({ offset }) => offset));
+    for (const offset of this.#open.keys()) if (!ended.has(offset)) return offset;
+    return this.#next;
+  }
+
   /** Puts records that were not run back, in their old order. */
   putBack(records: readonly R[]): void {
     if (records.length === 0) return;
     for (const record of records) this.#stop(record);
     const all = [...records, ...this.#pending.values()].toSorted((a, b) => a.offset - b.offset);
     this.#pending = new Map(all.map((record) => [record.offset, record]));
-  }
-
-  /** Keeps the keys of these running records locked when the others of their batch are released. */
-  hold(records: readonly R[]): void {
-    for (const { key } of records) if (key !== null) this.#busyKeys.add(key);
   }
 
   #mustRunAlone({ offset }: R): boolean {
@@ -175,7 +178,7 @@ export class LaneWindow<R extends WindowRecord> {
   #start(records: readonly R[], alone: boolean): Batch<R> {
     for (const record of records) {
       this.#pending.delete(record.offset);
-      if (record.key !== null) this.#busyKeys.add(record.key);
+      if (record.key !== null) this.#busyKeys.set(record.key, (this.#busyKeys.get(record.key) ?? 0) + 1);
     }
     this.#running += records.length;
     return { records, alone };
@@ -183,7 +186,10 @@ export class LaneWindow<R extends WindowRecord> {
 
   #stop(record: R): void {
     this.#running -= 1;
-    if (record.key !== null) this.#busyKeys.delete(record.key);
+    if (record.key === null) return;
+    const others = (this.#busyKeys.get(record.key) ?? 1) - 1;
+    if (others === 0) this.#busyKeys.delete(record.key);
+    else this.#busyKeys.set(record.key, others);
   }
 
   *#firstPending(most: number): Generator<R> {

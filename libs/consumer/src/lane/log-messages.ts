@@ -1,12 +1,14 @@
 import type { BoundStatement } from '@waybill/kernel';
 import type { BatchOutcome } from '../delivery/delivery-transaction.js';
 import type { Permit } from '../delivery/permits.js';
+import { plainVerdict, type Verdict } from '../delivery/verdict-writer.js';
 import type { ParkedLane } from '../parked/parked-lane.js';
 import type { MessageToPark } from '../parked/parked-store.js';
 import type { LaneRecord } from '../record/lane-record.js';
 import type { FailureTools, FollowedMessage } from '../retry/follow-failure.js';
 import type { CrashCharges } from './crash-charges.js';
 import type { LaneProgress } from './lane-progress.js';
+import type { LaneWindow } from './lane-window.js';
 
 /** Processes messages from the log for a lane: runs them, stores their verdicts, and parks them. */
 export class LogMessages {
@@ -15,25 +17,13 @@ export class LogMessages {
     private readonly parked: ParkedLane,
     private readonly progress: LaneProgress,
     private readonly charges: CrashCharges,
+    private readonly window: LaneWindow<LaneRecord>,
   ) {}
 
-  /** Whether deliveries do not store the position themselves. */
-  get storePositionApart(): boolean {
-    return !this.#isInTurn;
-  }
-
-  get #isInTurn(): boolean {
-    return this.tools.environment.subscription.concurrency === 'partition';
-  }
-
-  /** Makes an attempt with records that share a transaction. */
+  /** Makes an attempt with records that share a transaction, as long as they succeed. */
   async run(records: readonly LaneRecord[], attempt: number, permit: Permit): Promise<BatchOutcome> {
     if (records.length === 0) return { done: [], failed: undefined };
-    const outcome = await this.tools.attempts.run(records, attempt, permit, (done) =>
-      this.#verdict(done, 'done'),
-    );
-    this.#committed(outcome.done);
-    return outcome;
+    return this.tools.attempts.run(records, attempt, permit, (done) => this.#verdict(done, 'done'));
   }
 
   /** Parks messages. @param more statements to commit with it */
@@ -42,9 +32,11 @@ export class LogMessages {
     permit: Permit,
     more: readonly BoundStatement[] = [],
   ): Promise<void> {
-    const records = messages.map(({ record }) => record);
-    await this.parked.park(messages, [...more, ...this.#verdict(records, 'parked')], permit);
-    this.#committed(records);
+    const verdict = this.#verdict(
+      messages.map(({ record }) => record),
+      'parked',
+    );
+    await this.parked.park(messages, verdict, permit, more);
   }
 
   /** A record that is followed until it ends. */
@@ -53,7 +45,6 @@ export class LogMessages {
       record,
       history: { attempts: 0, failingSince: undefined },
       verdict: (kind) => this.#verdict([record], kind),
-      ended: () => this.#committed([record]),
       awaitOperator: (failing, letter, permit) =>
         this.park([{ ...failing, delayMs: 'decision' }], permit, letter),
       wait: async (failing, delayMs, permit) => {
@@ -66,22 +57,25 @@ export class LogMessages {
     };
   }
 
-  /** In order `partition` the position itself is the verdict; in order `key` each record is marked. */
-  #verdict(
-    records: readonly LaneRecord[],
-    verdict: 'done' | 'dead' | 'parked' | 'expired' | 'dropped',
-  ): BoundStatement[] {
-    const { progress } = this.tools.environment;
-    const last = records.at(-1);
-    if (last === undefined) return [progress.fence()];
-    if (this.#isInTurn) return [this.progress.advance(last.offset + 1)];
-    const offsets = records.map(({ offset }) => offset);
-    return [progress.mark(offsets, verdict), progress.fence()];
+  get #isInTurn(): boolean {
+    return this.tools.environment.subscription.concurrency === 'partition';
   }
 
-  /** Records what a commit has stored. */
-  #committed(records: readonly LaneRecord[]): void {
-    const last = records.at(-1);
-    if (last !== undefined && this.#isInTurn) this.progress.committed(last.offset + 1);
+  /**
+   * The position is the verdict on all records below it. Those above, which have overtaken others in order `key`, are marked;
+   * so are there those that were not handled, for those who look what became of them.
+   */
+  #verdict(
+    records: readonly LaneRecord[],
+    kind: 'done' | 'dead' | 'parked' | 'expired' | 'dropped',
+  ): Verdict {
+    const { progress } = this.tools.environment;
+    const position = this.window.positionWith(records);
+    const isMarked = kind !== 'done' && !this.#isInTurn;
+    const marked = records.map(({ offset }) => offset).filter((offset) => isMarked || offset >= position);
+    const marks = marked.length === 0 ? [] : [progress.mark(marked, kind)];
+    const committed = (): void => this.window.done(records);
+    if (position > this.progress.position) return this.progress.advance(position, marks, committed);
+    return plainVerdict([...marks, progress.fence()], committed);
   }
 }

@@ -1,7 +1,7 @@
 import type { FetchedBatch, LogHistory } from '@waybill/log';
 import type { StoredProgress } from '../progress/partition-progress.js';
 import { DeliveryTransaction } from '../delivery/delivery-transaction.js';
-import type { Permit } from '../delivery/permits.js';
+import { Permit } from '../delivery/permits.js';
 import { RepeatedWork } from '../delivery/repeated-work.js';
 import { VerdictWriter } from '../delivery/verdict-writer.js';
 import { ParkedLane, type RedrivenRow } from '../parked/parked-lane.js';
@@ -49,6 +49,8 @@ export class PartitionLane {
   readonly #progress: LaneProgress;
   readonly #alarm: LaneAlarm;
   readonly #charges: CrashCharges;
+  /** The batches that are running, by their permits, and when they began. */
+  readonly #batches = new Map<Permit, number>();
   #parkedIsNext = true;
   #isParking = false;
 
@@ -75,7 +77,14 @@ export class PartitionLane {
     const repeated = new RepeatedWork({ clock, logger, fields: fieldsOf(environment), closing });
     this.#writer = new VerdictWriter({ ...databases, stopped, repeated });
     const location = { topic: topic.name, partition, group };
-    const deliveries = new DeliveryTransaction(databases, location, subscription, this.#writer, stopped);
+    const deliveries = new DeliveryTransaction(
+      databases,
+      location,
+      subscription,
+      this.#writer,
+      stopped,
+      clock,
+    );
     this.#attempts = new LaneAttempts(environment, deliveries, losses, repeated);
     this.#charges = new CrashCharges(environment, this.#writer, stored.charges, start);
     this.#tools = { environment, attempts: this.#attempts, writer: this.#writer };
@@ -84,7 +93,7 @@ export class PartitionLane {
     this.#jobs = new LaneJobs(environment, closing, () => this.#stop());
     this.#alarm = new LaneAlarm(clock, context.wake, closing);
     this.#progress = new LaneProgress(progress, this.#writer, position, stored.inFlightEnd, this.#window);
-    this.#log = new LogMessages(this.#tools, this.#parked, this.#progress, this.#charges);
+    this.#log = new LogMessages(this.#tools, this.#parked, this.#progress, this.#charges, this.#window);
   }
 
   get partitionId(): number {
@@ -159,7 +168,23 @@ export class PartitionLane {
       this.#start(job, job.alone ? context.permits.acquireExclusive() : permit);
     }
     const blockedMs = breaker?.waitMs ?? 0;
-    this.#alarm.set(blockedMs > 0 ? context.clock.monotonic() + blockedMs : this.#parked.queue.nextDueAt);
+    const now = context.clock.monotonic();
+    const nextAt = Math.min(this.#parked.queue.nextDueAt ?? Infinity, this.#joinUntil(now) ?? Infinity);
+    this.#alarm.set(blockedMs > 0 ? now + blockedMs : nextAt);
+  }
+
+  /**
+   * Until when few waiting records wait for a batch of the lane that is just running, to share the next transaction: two side
+   * by side would have two commits, and the upper one a mark for each record. A batch that takes longer than it should holds
+   * nothing up.
+   */
+  #joinUntil(now: number): number | undefined {
+    const { pendingCount } = this.#window;
+    if (pendingCount === 0 || pendingCount >= this.#attempts.worthAnother) return undefined;
+    const timeMs = this.#attempts.longestBatchMs;
+    for (const [permit, startedAt] of this.#batches)
+      if (permit.isHeld && startedAt + timeMs > now) return startedAt + timeMs;
+    return undefined;
   }
 
   /** Parked messages and those from the log take turns, so that neither blocks the other. */
@@ -193,16 +218,19 @@ export class PartitionLane {
     const { queue } = this.#parked;
     if (this.#parked.blocksLog || this.#progress.isAwaited) return undefined;
     if (subscription.concurrency === 'partition' && queue.runningCount > 0) return undefined;
-    const most = breaker?.onlyOne === true ? 1 : subscription.transactionBatch;
+    if (this.#joinUntil(this.environment.context.clock.monotonic()) !== undefined) return undefined;
+    const most = breaker?.onlyOne === true ? 1 : this.#attempts.mostTogether;
     const batch = this.#window.take(most, (key) => queue.isBlocked(key));
     return batch && { parked: undefined, batch, alone: batch.alone };
   }
 
   #start(job: LaneJob, soon: Permit | Promise<Permit>): void {
-    const { breaker } = this.environment;
+    const { breaker, context } = this.environment;
     // The probe of a half-open breaker is one message: no other may start until the probe succeeds, fails or ends.
     const isProbe = breaker?.onlyOne === true;
     breaker?.begin();
+    if (job.parked === undefined && soon instanceof Permit)
+      this.#batches.set(soon, context.clock.monotonic());
     this.#jobs.start(async () => {
       const permit = await soon;
       try {
@@ -210,6 +238,7 @@ export class PartitionLane {
         else if (!this.#closing.signal.aborted) await this.#parked.work(job.parked, permit);
       } finally {
         if (isProbe) breaker?.undecided();
+        this.#batches.delete(permit);
         permit.release();
       }
     });
@@ -230,7 +259,6 @@ export class PartitionLane {
           records.map((record) => ({ record, attempts: 0, delayMs: null, failingForMs: null })),
           permit,
         );
-        this.#window.done(records);
       } finally {
         this.#isParking = false;
         permit.release();
@@ -296,14 +324,12 @@ export class PartitionLane {
     if (batch.alone && (await this.#isGivenUp(batch.records[0] as LaneRecord, permit))) return;
     const records = await this.#withoutExpired(batch.records, permit);
     const { done, failed } = await this.#log.run(records, 1, permit);
-    this.#window.done(done);
-    if (failed !== undefined) {
-      const rest = records.filter((record) => record !== failed.record && !done.includes(record));
-      this.#window.putBack(rest);
-      this.#window.hold([failed.record]);
-      await followFailure(this.#tools, this.#log.followed(failed.record), failed, permit);
-      this.#window.done([failed.record]);
+    if (done.length < records.length) {
+      const ended = new Set(done);
+      this.#window.putBack(records.filter((record) => record !== failed?.record && !ended.has(record)));
     }
+    if (failed !== undefined)
+      await followFailure(this.#tools, this.#log.followed(failed.record), failed, permit);
     if (batch.alone) await this.#charges.clear(last.offset, permit);
     await this.#storeIfFar(permit);
   }
@@ -318,10 +344,8 @@ export class PartitionLane {
     const [record, ...rest] = records;
     if (expired.length === 0 || record === undefined) return records;
     this.#window.putBack(rest);
-    this.#window.hold([record]);
     if (!expired.includes(record)) return [record];
     await expire(this.#tools, this.#log.followed(record), permit);
-    this.#window.done([record]);
     return [];
   }
 
@@ -332,7 +356,7 @@ export class PartitionLane {
   }
 
   async #storeIfFar(permit: Permit): Promise<void> {
-    if (this.#log.storePositionApart && this.#window.position - this.#progress.position >= POSITION_STEP)
+    if (this.#window.position - this.#progress.position >= POSITION_STEP)
       await this.#progress.store(this.#window.position, permit);
   }
 
@@ -341,7 +365,6 @@ export class PartitionLane {
     const verdict = await this.#charges.verdict(record.offset, permit);
     if (verdict === undefined) return false;
     await giveUp(this.#tools, this.#log.followed(record), verdict, permit);
-    this.#window.done([record]);
     await this.#charges.clear(record.offset, permit);
     return true;
   }

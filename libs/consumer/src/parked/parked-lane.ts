@@ -2,6 +2,7 @@ import type { BoundStatement } from '@waybill/kernel';
 import { deadLetterResolved } from '@waybill/dead-letter';
 import type { FailedRecord } from '../delivery/delivery-transaction.js';
 import type { Permit } from '../delivery/permits.js';
+import { plainVerdict, type Verdict } from '../delivery/verdict-writer.js';
 import type { LaneRecord } from '../record/lane-record.js';
 import { type CrashVerdict, crashVerdict } from '../retry/crash-verdict.js';
 import {
@@ -104,12 +105,14 @@ export class ParkedLane {
 
   /**
    * Parks messages from the log.
-   * @param verdicts the statements that store their verdicts in the log; they end with the fence
+   * @param verdict on them in the log
+   * @param more statements to commit with it
    */
   async park(
     messages: readonly MessageToPark[],
-    verdicts: readonly BoundStatement[],
+    verdict: Verdict,
     permit: Permit,
+    more: readonly BoundStatement[],
   ): Promise<void> {
     const now = this.#now;
     const entries = messages.map(({ record, attempts, delayMs, failingForMs }): ParkedEntry => {
@@ -126,7 +129,7 @@ export class ParkedLane {
     });
     // The entries are added before the commit, so that no later message of their keys can overtake them.
     for (const entry of entries) this.queue.add(entry);
-    await this.tools.writer.write([this.#store.park(messages), ...verdicts], permit);
+    await this.tools.writer.store(verdict, permit, [this.#store.park(messages), ...more]);
     // Due times count from the insert, which has now ended.
     const late = this.#now - now;
     for (const entry of entries) if (entry.dueAt !== Infinity) entry.dueAt += late;
@@ -234,10 +237,7 @@ export class ParkedLane {
     attempt: number,
     permit: Permit,
   ): Promise<FailedRecord | undefined> {
-    const { failed } = await this.tools.attempts.run([record], attempt, permit, (done) =>
-      done.length === 0 ? [this.tools.environment.progress.fence()] : this.#gone(entry),
-    );
-    if (failed === undefined) this.#finish(entry);
+    const { failed } = await this.tools.attempts.run([record], attempt, permit, () => this.#gone(entry));
     return failed;
   }
 
@@ -249,8 +249,9 @@ export class ParkedLane {
       history: entry,
       // The dead letter that it was redriven from is open again.
       verdict: (kind) =>
-        kind === 'dead' ? [this.#store.remove(entry.offset), progress.fence()] : this.#gone(entry),
-      ended: () => this.#finish(entry),
+        kind === 'dead'
+          ? plainVerdict([this.#store.remove(entry.offset), progress.fence()], () => this.#finish(entry))
+          : this.#gone(entry),
       awaitOperator: async (failing, letter, permit) => {
         await this.#delay({ ...failing, delayMs: 'decision' }, letter, permit);
         this.start.losses.clear(entry.offset);
@@ -286,11 +287,14 @@ export class ParkedLane {
     this.queue.finish(entry);
   }
 
-  /** The statements that remove a message for good, under the fence. */
-  #gone({ offset, fromDeadLetter }: ParkedEntry): BoundStatement[] {
+  /** Removes a message for good. */
+  #gone(entry: ParkedEntry): Verdict {
+    const { offset, fromDeadLetter } = entry;
     const { context, progress } = this.tools.environment;
     const { partitionId } = progress.ownership;
     const resolved = fromDeadLetter ? [deadLetterResolved(context.groupId, partitionId, offset)] : [];
-    return [this.#store.remove(offset), ...resolved, progress.fence()];
+    return plainVerdict([this.#store.remove(offset), ...resolved, progress.fence()], () =>
+      this.#finish(entry),
+    );
   }
 }

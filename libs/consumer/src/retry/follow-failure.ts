@@ -2,7 +2,7 @@ import type { BoundStatement } from '@waybill/kernel';
 import type { DeadLetterReason } from '@waybill/dead-letter';
 import type { FailedRecord } from '../delivery/delivery-transaction.js';
 import type { Permit } from '../delivery/permits.js';
-import type { VerdictWriter } from '../delivery/verdict-writer.js';
+import type { Verdict, VerdictWriter } from '../delivery/verdict-writer.js';
 import type { LaneRecord } from '../record/lane-record.js';
 import type { CrashVerdict } from './crash-verdict.js';
 import { deadLetterStatements } from './dead-letter-statements.js';
@@ -26,10 +26,8 @@ export interface AttemptHistory {
 export interface FollowedMessage {
   readonly record: LaneRecord;
   readonly history: AttemptHistory;
-  /** The statements that store this verdict; they end with the fence. */
-  verdict(kind: 'dead' | 'dropped' | 'expired'): BoundStatement[];
-  /** Records that its verdict is committed. */
-  ended(): void;
+  /** How its end is stored. */
+  verdict(kind: 'dead' | 'dropped' | 'expired'): Verdict;
   /** Parks it until an operator decides, and commits its dead letter in the same transaction. */
   awaitOperator(failing: Failing, letter: readonly BoundStatement[], permit: Permit): Promise<void>;
   /** Parks it until its next attempt; false if it has to be retried in place. */
@@ -61,8 +59,7 @@ export async function followFailure(
     const decision = decideRetry(subscription.retry, failing, context.random());
     reportFailedAttempt(environment, failing, decision);
     if (decision.kind === 'drop') {
-      await writer.write(message.verdict('dropped'), permit);
-      message.ended();
+      await writer.store(message.verdict('dropped'), permit);
       return reportDropped(environment, failing, decision.reason);
     }
     if (decision.kind === 'dead-letter')
@@ -85,8 +82,7 @@ export async function expire(tools: FailureTools, message: FollowedMessage, perm
     const error = new Error('its expiresAt had passed before it was handled');
     return deadLetter(tools, message, failingOf(tools, message, error, 0), 'expired', permit);
   }
-  await tools.writer.write(message.verdict('expired'), permit);
-  message.ended();
+  await tools.writer.store(message.verdict('expired'), permit);
 }
 
 /** Makes a message a dead letter that has crashed its process or lost its connection too often. */
@@ -111,12 +107,9 @@ async function deadLetter(
   const letter = await deadLetterStatements(environment, failing, reason, (work) =>
     attempts.read(permit, work),
   );
-  if (environment.topic.onDeadLetter === 'unblock') {
-    await writer.write([...letter, ...message.verdict('dead')], permit);
-    message.ended();
-  } else {
-    await message.awaitOperator(failing, letter, permit);
-  }
+  if (environment.topic.onDeadLetter === 'unblock')
+    await writer.store(message.verdict('dead'), permit, letter);
+  else await message.awaitOperator(failing, letter, permit);
   reportDeadLetter(environment, failing, reason);
 }
 

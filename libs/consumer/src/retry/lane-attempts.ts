@@ -5,12 +5,14 @@ import {
   type BatchOutcome,
   DeliveryLostError,
   type DeliveryTransaction,
+  type TransactionOutcome,
   type Verdicts,
 } from '../delivery/delivery-transaction.js';
 import type { Permit } from '../delivery/permits.js';
 import type { RepeatedWork } from '../delivery/repeated-work.js';
 import type { LaneRecord } from '../record/lane-record.js';
 import { expiresAtMs } from '../record/record-fields.js';
+import { BatchSize } from './batch-size.js';
 import type { ConnectionLosses } from './connection-losses.js';
 import { isHandlersTrouble } from './decide-retry.js';
 import { fieldsOf, type LaneEnvironment } from './lane-context.js';
@@ -33,20 +35,43 @@ const OTHERS_SUCCEED = 20;
 
 /** Makes the attempts of a lane, for messages from the log and for parked ones. */
 export class LaneAttempts {
+  readonly #size: BatchSize;
+
   constructor(
     private readonly environment: LaneEnvironment,
     private readonly deliveries: DeliveryTransaction,
     private readonly losses: ConnectionLosses,
     private readonly repeated: RepeatedWork,
-  ) {}
+  ) {
+    const { subscription, context } = environment;
+    const { asksForBatches, transactionBatch, batchMs } = subscription;
+    const mayShare = asksForBatches || context.databases.transactions.resetsSession === true;
+    this.#size = new BatchSize(mayShare ? transactionBatch : 1, batchMs);
+  }
+
+  /** How many messages may share the next transaction. */
+  get mostTogether(): number {
+    return this.#size.most;
+  }
+
+  /** How many waiting messages are worth a second transaction beside one that is running. */
+  get worthAnother(): number {
+    return this.#size.worthAnother;
+  }
+
+  /** How long a transaction of several messages may run its handlers, in milliseconds. */
+  get longestBatchMs(): number {
+    return this.#size.longestMs;
+  }
 
   /** Whether a handler has succeeded. */
   hasProgressed = false;
 
   /**
-   * Runs records once. A transaction conflict or server trouble does not count as an attempt and is retried. If the
-   * connection is lost, it is unknown whether the effect has been committed: the lane then ends, and is reopened under
-   * a new epoch, which resolves that.
+   * Makes an attempt with records. Those that fail together are run again in parts, down to the one that fails by itself, behind
+   * those before it: only that one is charged. A transaction conflict or server trouble does not count as an attempt and is
+   * retried. If the connection is lost, it is unknown whether the effect has been committed: the lane then ends, and is
+   * reopened under a new epoch, which resolves that.
    */
   async run(
     records: readonly LaneRecord[],
@@ -54,18 +79,16 @@ export class LaneAttempts {
     permit: Permit,
     verdicts: Verdicts,
   ): Promise<BatchOutcome> {
-    const { breaker, context } = this.environment;
+    const { breaker } = this.environment;
     breaker?.begin();
     let outcome: BatchOutcome;
     try {
-      outcome = await this.#untilDecided(records, attempt, permit, verdicts);
+      outcome = await this.#inParts(records, attempt, permit, verdicts);
     } catch (error) {
       breaker?.undecided();
       if (error instanceof DeliveryLostError) await this.#noteLoss(error);
       throw error;
     }
-    context.counters.done += outcome.done.length;
-    this.hasProgressed ||= outcome.done.length > 0;
     this.#tellBreaker(outcome);
     return outcome;
   }
@@ -77,43 +100,58 @@ export class LaneAttempts {
     this.losses.note(offsets, cause, databases.database.recentLosses);
   }
 
-  async #untilDecided(
+  async #inParts(
     records: readonly LaneRecord[],
     attempt: number,
     permit: Permit,
     verdicts: Verdicts,
   ): Promise<BatchOutcome> {
+    const { context } = this.environment;
+    const done: LaneRecord[] = [];
+    let parts: (readonly LaneRecord[])[] = [records];
+    for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
+      const outcome = await this.#untilDecided(part, attempt, permit, verdicts);
+      if (outcome.done !== undefined) {
+        this.#size.succeeded(outcome.done.length, outcome.handledMs);
+        context.counters.done += outcome.done.length;
+        this.hasProgressed = true;
+        done.push(...outcome.done);
+        // The time of the batch is over: the others are run later.
+        if (outcome.done.length < part.length) break;
+        continue;
+      }
+      this.#size.failed();
+      const { failedAt, error } = outcome;
+      if (part.length === 1 || failedAt === 0)
+        return { done, failed: { record: part[0] as LaneRecord, error } };
+      parts = [...partsOf(part, failedAt), ...(failedAt === undefined ? parts : [])];
+    }
+    return { done, failed: undefined };
+  }
+
+  async #untilDecided(
+    records: readonly LaneRecord[],
+    attempt: number,
+    permit: Permit,
+    verdicts: Verdicts,
+  ): Promise<TransactionOutcome> {
     const { counters } = this.environment.context;
     const doneBefore = counters.done;
     for (let tries = 1; ; tries += 1) {
       try {
-        return await this.deliveries.run(records, attempt, verdicts);
+        return await this.deliveries.run(records, attempt, verdicts, this.#size.longestMs);
       } catch (error) {
         const isConflict = isTransactionConflict(error);
         if (this.repeated.isClosing || (!isConflict && !isServerTrouble(error))) throw error;
         const isOver = isConflict
           ? tries > MOST_CONFLICTS
           : counters.done - doneBefore >= OTHERS_SUCCEED && tries > OTHERS_SUCCEED;
-        if (isOver && records.length > 1) return this.#eachAlone(records, attempt, permit, verdicts);
-        if (isOver) return { done: [], failed: { record: records[0] as LaneRecord, error } };
+        if (isOver) return { done: undefined, failedAt: undefined, error };
         await this.repeated.pauseAfter(error, tries, permit);
+        // Those that conflict with others by the locks of many hold fewer.
+        if (isConflict && records.length > 1) return { done: undefined, failedAt: undefined, error };
       }
     }
-  }
-
-  async #eachAlone(
-    records: readonly LaneRecord[],
-    attempt: number,
-    permit: Permit,
-    verdicts: Verdicts,
-  ): Promise<BatchOutcome> {
-    const done: LaneRecord[] = [];
-    for (const record of records) {
-      const { failed } = await this.#untilDecided([record], attempt, permit, verdicts);
-      if (failed !== undefined) return { done, failed };
-      done.push(record);
-    }
-    return { done, failed: undefined };
   }
 
   /** The records that have expired, by the database's clock. */
@@ -162,4 +200,14 @@ export class LaneAttempts {
       );
     }
   }
+}
+
+/**
+ * The parts in which a failed batch is run again. The record at which it failed runs alone, since one before it may have caused
+ * that; the records behind it are left to a later batch.
+ */
+function partsOf(records: readonly LaneRecord[], failedAt: number | undefined): (readonly LaneRecord[])[] {
+  if (failedAt !== undefined) return [records.slice(0, failedAt), records.slice(failedAt, failedAt + 1)];
+  const half = records.length >> 1;
+  return [records.slice(0, half), records.slice(half)];
 }

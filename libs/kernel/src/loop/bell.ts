@@ -1,3 +1,6 @@
+/** When there is something to find: by now, or a moment later, when a transaction commits whose end cannot be seen. */
+export type RingTime = 'now' | 'soon';
+
 /**
  * Wakes a loop inside one process. A ring without a waiter is remembered, so a loop that looks for work and
  * then waits cannot miss a ring in between. It is only a hint: every loop polls as well.
@@ -5,17 +8,17 @@
 export class Bell {
   #rung = false;
   #wake: (() => void) | undefined;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(when: RingTime) => void>();
 
   /** Wakes the waiter, or the next one. */
-  ring(): void {
+  ring(when: RingTime = 'now'): void {
     this.#rung = true;
     this.#wake?.();
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) listener(when);
   }
 
   /** Calls `listener` at every ring; returns a function that removes it. */
-  onRing(listener: () => void): () => void {
+  onRing(listener: (when: RingTime) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }

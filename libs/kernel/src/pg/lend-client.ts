@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { TransactionRequiredError } from '../errors/usage-errors.js';
 import { HandleLentError } from '../errors/runtime-errors.js';
+import type { BatchEntry } from '../sql/statement-batch.js';
 import type { PgTransaction } from './pg-transaction.js';
 
 /** A client as a handler gets it, and the functions that revoke it. */
@@ -96,6 +97,8 @@ class Loan {
     if (text !== undefined && ENDING.test(text))
       throw new TransactionRequiredError('The work tried to end its transaction itself; Waybill does that');
     this.wasUsed = true;
+    const plain = this.transaction.hasWaiting ? plainQueryOf(args, this.lent) : undefined;
+    if (plain !== undefined) return this.#sendTogether(plain);
     const flushing = this.transaction.flush();
     if (flushing === undefined && this.transaction.problem === undefined) return this.#send(args);
     const sent = this.#sendBehind(flushing, args);
@@ -124,6 +127,12 @@ class Loan {
     this.#revoked = true;
   }
 
+  /** A round trip costs more than most statements. */
+  async #sendTogether(query: BatchEntry): Promise<pg.QueryResult> {
+    if (this.#revoked) throw endedError();
+    return this.transaction.queryBehind(query);
+  }
+
   async #sendBehind(flushing: Promise<void> | undefined, args: unknown[]): Promise<unknown> {
     await flushing;
     const problem = this.#revoked ? endedError() : this.transaction.problem;
@@ -145,6 +154,38 @@ class Loan {
 function textOf(query: unknown): string | undefined {
   const text = typeof query === 'string' ? query : (query as { text?: unknown } | null | undefined)?.text;
   return typeof text === 'string' ? text : undefined;
+}
+
+/** Options of a query that {@link plainQueryOf} knows. */
+const PLAIN: ReadonlySet<string> = new Set(['text', 'values', 'rowMode', 'types']);
+
+/**
+ * A query that can be sent in a batch: one statement, whose result is awaited by a promise. Without values, a text with a
+ * semicolon may be several statements, which need a message of their own.
+ */
+function plainQueryOf(args: readonly unknown[], lent: pg.PoolClient): BatchEntry | undefined {
+  const [query, given, ...more] = args;
+  if (more.length > 0 || typeof given === 'function' || submittableOf(query) !== undefined) return undefined;
+  const config: unknown = typeof query === 'string' ? { text: query } : query;
+  if (typeof config !== 'object' || config === null || !Object.keys(config).every((key) => PLAIN.has(key)))
+    return undefined;
+  const { text, values = given ?? [], rowMode, types } = config as Partial<PlainQuery>;
+  if (typeof text !== 'string' || !Array.isArray(values)) return undefined;
+  if (values.length === 0 && text.includes(';')) return undefined;
+  if (rowMode !== undefined && rowMode !== 'array') return undefined;
+  return {
+    text,
+    values,
+    types: types ?? { getTypeParser: lent.getTypeParser.bind(lent) as pg.CustomTypesConfig['getTypeParser'] },
+    ...(rowMode === undefined ? {} : { rowMode }),
+  };
+}
+
+interface PlainQuery {
+  readonly text: unknown;
+  readonly values: unknown;
+  readonly rowMode: unknown;
+  readonly types: pg.CustomTypesConfig;
 }
 
 interface SubmittableQuery {

@@ -141,6 +141,33 @@ export class PgConnection extends PgSession {
     return batch.rows.slice(before.length, before.length + statements.length);
   }
 
+  /**
+   * Runs statements, and behind them a query of other code, in one round trip.
+   * @param options.failed is also called for that query, with the number of the statements
+   * @returns the driver's result of the query. @throws the driver's error if the query failed
+   */
+  async queryBehind(
+    statements: readonly BoundStatement[],
+    query: BatchEntry,
+    { begin = false, timeoutMs = this.queryTimeoutMs, failed }: Omit<BatchOptions, 'commit' | 'afterwards'>,
+  ): Promise<pg.QueryResult> {
+    const prepared = statements.some((statement) => statement.prepared);
+    const before = begin ? [prepared ? PREPARED_BEGIN : BEGIN] : [];
+    const ahead = [...before, ...this.#entries(statements)];
+    const batch = new StatementBatch([...ahead, query], pgTypes);
+    try {
+      this.client.query(batch);
+      await respondedWithin(this.client, timeoutMs, 'Running a query in a transaction', batch.done);
+    } catch (error) {
+      this.#spoilIfUseless(error);
+      const isAhead = batch.completed < ahead.length;
+      const thrown = isAhead ? translateDatabaseError(error, 'Beginning a transaction') : error;
+      failed?.(batch.completed - before.length, thrown);
+      throw thrown;
+    }
+    return batch.resultOf(ahead.length) as pg.QueryResult;
+  }
+
   /** Runs a text of several statements, or one with values, with the usual time limit. */
   async execute(text: string, values?: readonly unknown[]): Promise<void> {
     const running = values === undefined ? this.client.query(text) : this.client.query(text, [...values]);

@@ -20,6 +20,7 @@ export type PgTransactionHandle = pg.PoolClient;
 /** Runs transactions of handlers, and business transactions, on a pool of pg connections. */
 export class PgTransactionRunner implements TransactionRunner<PgTransactionHandle> {
   readonly kind = 'pg';
+  readonly resetsSession = true;
 
   /** @param prepared whether Waybill's own statements in the transactions are kept prepared on their connections */
   constructor(

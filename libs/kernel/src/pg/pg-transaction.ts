@@ -1,14 +1,24 @@
+import type pg from 'pg';
 import { TransactionRequiredError } from '../errors/usage-errors.js';
 import { bindStatement, type BoundStatement } from '../sql/bound-statement.js';
+import { failureOf } from '../sql/failed-statement.js';
 import { RESET_ROLE, RESET_SESSION } from './session-reset.js';
 import type { PgConnection } from './pg-session.js';
 import type { SqlSession } from '../sql/sql-session.js';
+import { type BatchEntry, CommitRolledBackError } from '../sql/statement-batch.js';
 import { type Statement, statement } from '../sql/statement.js';
+import { translateDatabaseError } from '../sql/translate-error.js';
 
 const limitTransaction = statement<[timeoutMs: string], Record<never, never>>(
   'limit-transaction',
   `select pg_catalog.set_config('idle_in_transaction_session_timeout', $1, true),
           pg_catalog.set_config('lock_timeout', $1, true)`,
+);
+
+/** What may be in the way of the next message's handler; RESET_SESSION does the same, and more, at the end. */
+const resetSession = statement<[timeoutMs: string], Record<never, never>>(
+  'reset-session',
+  'select :schema.session_reset($1)',
 );
 
 /** Statements sent ahead of another. */
@@ -28,6 +38,8 @@ export class PgTransaction implements SqlSession {
   #waiting: BoundStatement[];
   #begun = false;
   #answered = false;
+  /** Whether the code that holds the client has sent something since the session was reset. */
+  #isUsed = false;
   /** In flight, awaited by the code that holds the client. */
   #flushing: Promise<void> | undefined;
   readonly #atCommit = new Set<() => void>();
@@ -53,6 +65,12 @@ export class PgTransaction implements SqlSession {
     return this.#answered ? this.connection.client.getTransactionStatus() : 'T';
   }
 
+  get failure(): Error | undefined {
+    if (this.status !== 'E') return undefined;
+    const error = new CommitRolledBackError(failureOf(this.connection.client));
+    return translateDatabaseError(error, 'Committing a transaction');
+  }
+
   async run<Params extends readonly unknown[], Row>(
     statement: Statement<Params, Row>,
     ...params: Params
@@ -75,26 +93,70 @@ export class PgTransaction implements SqlSession {
 
   resetSession(): void {
     this.#assertOpen();
-    this.#waiting.push(...RESET_SESSION.map((statement) => this.#own(statement)), this.#limits);
+    if (!this.#isUsed) return;
+    this.#isUsed = false;
+    // The role first: another one may not call Waybill's function.
+    const reset = bindStatement(resetSession, `${this.timeoutMs}`);
+    this.#waiting.push(this.#own(RESET_ROLE), this.#own(reset));
   }
 
   /** Sends waiting statements before the client's holder sends one; undefined when there is nothing to wait for. */
   flush(): Promise<void> | undefined {
+    this.#isUsed = true;
     if (this.#waiting.length === 0) return this.#flushing;
     const taken = this.#take();
     const before = this.#flushing ?? Promise.resolve();
-    const flushing = before
-      .then(() => this.#send(taken))
-      .then(
-        () => {},
-        // Remembered: the transaction can no longer be committed, and nothing more is sent in it.
-        () => {},
-      );
+    return this.#noteFlushing(before.then(() => this.#send(taken)));
+  }
+
+  /** Whatever is sent next waits for this. If it fails, that is remembered, and nothing more is sent in the transaction. */
+  #noteFlushing(sent: Promise<unknown>): Promise<void> {
+    const flushing = sent.then(
+      () => {},
+      () => {},
+    );
     this.#flushing = flushing;
     void flushing.then(() => {
       if (this.#flushing === flushing) this.#flushing = undefined;
     });
     return flushing;
+  }
+
+  /**
+   * Sends a query of the client's holder in one round trip with the statements that wait.
+   * @throws the driver's error if the query failed; that of a statement before it, if that one did
+   */
+  queryBehind(query: BatchEntry): Promise<pg.QueryResult> {
+    this.#isUsed = true;
+    const { ahead, begin } = this.#take();
+    const before = this.#flushing;
+    const send = (): Promise<pg.QueryResult> => this.#sendQuery(ahead, begin, query);
+    const sent = before === undefined ? send() : before.then(send);
+    void this.#noteFlushing(sent);
+    return sent;
+  }
+
+  async #sendQuery(
+    ahead: readonly BoundStatement[],
+    begin: boolean,
+    query: BatchEntry,
+  ): Promise<pg.QueryResult> {
+    this.#assertNotAbandoned();
+    this.#assertWhole();
+    const timeoutMs = Math.max(this.timeoutMs, this.connection.queryTimeoutMs);
+    const failed = (at: number, error: unknown): void => {
+      if (at < ahead.length) this.#broken = { error };
+    };
+    try {
+      return await this.connection.queryBehind(ahead, query, { begin, failed, timeoutMs });
+    } finally {
+      this.#answered = true;
+    }
+  }
+
+  /** Whether statements wait to be sent with the next one. */
+  get hasWaiting(): boolean {
+    return this.#waiting.length > 0;
   }
 
   /**
@@ -174,10 +236,7 @@ export class PgTransaction implements SqlSession {
       // Savepoints may be among them: it is unknown what a rollback to one would leave.
       if (at < ahead.length) this.#broken = { error };
     };
-    if (this.#abandoned)
-      throw new TransactionRequiredError(
-        'The transaction was abandoned, and a statement for it was not sent',
-      );
+    this.#assertNotAbandoned();
     const statements = wanted === undefined ? ahead : [...ahead, wanted];
     // Waiting for a lock may take as long as the transaction may.
     const timeoutMs = Math.max(this.timeoutMs, this.connection.queryTimeoutMs);
@@ -197,6 +256,13 @@ export class PgTransaction implements SqlSession {
   #assertOpen(): void {
     if (this.#closed)
       throw new TransactionRequiredError('The transaction has ended, and its session was used afterwards');
+  }
+
+  #assertNotAbandoned(): void {
+    if (this.#abandoned)
+      throw new TransactionRequiredError(
+        'The transaction was abandoned, and a statement for it was not sent',
+      );
   }
 
   #assertWhole(): void {

@@ -29,6 +29,11 @@ export interface SqlSession {
    */
   resetSession?(): void | Promise<void>;
   /**
+   * Why the transaction can no longer be committed: a statement has failed, and its error may have been caught; undefined if
+   * the server has reported no such thing, or if the driver does not pass that on.
+   */
+  readonly failure?: Error | undefined;
+  /**
    * Calls back when the transaction has been committed; the same callback once. Absent if the driver does not report
    * it.
    */

@@ -7,6 +7,9 @@ export interface BatchEntry {
   readonly values: readonly unknown[];
   /** Keeps the statement prepared on the connection under this name. */
   readonly name?: string;
+  /** The driver's options for its result; default: rows as objects, with the batch's types. */
+  readonly rowMode?: 'array';
+  readonly types?: pg.CustomTypesConfig;
 }
 
 interface WireConnection {
@@ -22,17 +25,19 @@ interface WireConnection {
   describe(message: { type: 'P' | 'S'; name: string }): void;
   execute(config: { portal?: string; rows?: number }): void;
   sync(): void;
+  sendCopyFail(message: string): void;
 }
 
 interface WireResult {
   readonly rows: unknown[];
   addFields(fields: unknown): void;
   parseRow(fields: unknown): unknown;
+  addCommandComplete(message: { text: string }): void;
 }
 
 // pg exports these at run time; its published types omit them.
 const { Result } = pg as unknown as {
-  Result: new (mode: undefined, types: pg.CustomTypesConfig) => WireResult;
+  Result: new (mode: 'array' | undefined, types: pg.CustomTypesConfig) => WireResult;
 };
 const { prepareValue } =
   (pg as unknown as { utils: { prepareValue: (value: unknown) => unknown } }).utils ?? {};
@@ -67,7 +72,9 @@ export class StatementBatch implements pg.Submittable {
   readonly done: Promise<void>;
   readonly #entries: readonly BatchEntry[];
   readonly #types: pg.CustomTypesConfig;
-  readonly #rows: unknown[][] = [];
+  readonly #results: WireResult[] = [];
+  /** Thrown by a caller's parser of a type. */
+  #unparsed: { readonly error: unknown } | undefined;
   #rolledBack = false;
   #wire: object | undefined;
   #failure: Error | undefined;
@@ -77,7 +84,7 @@ export class StatementBatch implements pg.Submittable {
   constructor(entries: readonly BatchEntry[], types: pg.CustomTypesConfig) {
     this.#entries = entries;
     this.#types = types;
-    this.#current = new Result(undefined, types);
+    this.#current = this.#newResult();
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
@@ -85,21 +92,26 @@ export class StatementBatch implements pg.Submittable {
 
   /** The statement the server is working on: once it is parsed, pg notes its name and text as prepared. */
   get name(): string | undefined {
-    return this.#entries[this.#rows.length]?.name;
+    return this.#entries[this.completed]?.name;
   }
 
   get text(): string | undefined {
-    return this.#entries[this.#rows.length]?.text;
+    return this.#entries[this.completed]?.text;
   }
 
   /** The number of statements that have completed. */
   get completed(): number {
-    return this.#rows.length;
+    return this.#results.length;
   }
 
   /** The rows of each completed statement. */
-  get rows(): readonly unknown[][] {
-    return this.#rows;
+  get rows(): unknown[][] {
+    return this.#results.map(({ rows }) => rows);
+  }
+
+  /** The driver's result of a completed statement. */
+  resultOf(index: number): pg.QueryResult | undefined {
+    return this.#results[index] as pg.QueryResult | undefined;
   }
 
   /** Whether the server responded to a COMMIT of the batch with ROLLBACK. */
@@ -139,21 +151,38 @@ export class StatementBatch implements pg.Submittable {
   }
 
   handleDataRow(message: { fields: unknown }): void {
-    this.#current.rows.push(this.#current.parseRow(message.fields));
+    try {
+      this.#current.rows.push(this.#current.parseRow(message.fields));
+    } catch (error) {
+      this.#unparsed ??= { error };
+    }
   }
 
   handleCommandComplete(message?: { text: string }): void {
     // COMMIT of a failed transaction succeeds, and reports that it rolled back.
-    if (message?.text === 'ROLLBACK' && this.#entries[this.#rows.length]?.text === 'commit')
-      this.#noteRollback();
-    this.#rows.push(this.#current.rows);
-    this.#current = new Result(undefined, this.#types);
+    if (message?.text === 'ROLLBACK' && this.text === 'commit') this.#noteRollback();
+    if (message !== undefined) this.#current.addCommandComplete(message);
+    this.#results.push(this.#current);
+    this.#current = this.#newResult();
+  }
+
+  #newResult(): WireResult {
+    const entry = this.#entries[this.completed];
+    return new Result(entry?.rowMode, entry?.types ?? this.#types);
   }
 
   #noteRollback(): void {
     this.#rolledBack = true;
     if (this.#wire !== undefined) this.#failure = failureOf(this.#wire);
   }
+
+  /** A COPY that other code has sent as a plain query: refused, as pg does. The server has ignored the Sync meanwhile. */
+  handleCopyInResponse(connection: WireConnection): void {
+    connection.sendCopyFail('No source stream defined');
+    connection.sync();
+  }
+
+  handleCopyData(): void {}
 
   handleEmptyQuery(): void {
     this.handleCommandComplete();
@@ -167,6 +196,7 @@ export class StatementBatch implements pg.Submittable {
   handleReadyForQuery(): void {
     this.callback(null);
     if (this.#rolledBack) this.#settle.reject(new CommitRolledBackError(this.#failure));
+    else if (this.#unparsed !== undefined) this.#settle.reject(this.#unparsed.error);
     else this.#settle.resolve();
   }
 }

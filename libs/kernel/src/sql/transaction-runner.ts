@@ -26,6 +26,11 @@ export interface TransactionWork<Handle, T> {
 export interface TransactionRunner<Handle = unknown> {
   /** `pg`, `prisma`: for messages and tests. */
   readonly kind: string;
+  /**
+   * Whether `resetSession` undoes all that the work has set in its session. If not, messages share a transaction only where
+   * their subscription asks for that. Default: it does not.
+   */
+  readonly resetsSession?: boolean;
   /** Outside any transaction, for identity checks at startup. */
   readonly session: SqlSession;
   /**

@@ -2,9 +2,11 @@ export { aesCipher, type AesCipherOptions, type CipherSecret } from './aes-ciphe
 export { type Cipher, type CipherContext, contextBytes } from './cipher.js';
 export { isEnvelope, readEnvelope, subjectKeyIdOf } from './envelope.js';
 export {
+  isSealedRecord,
   type OpenedRecord,
   openMessage,
   openRecord,
+  plainRecord,
   readableMessage,
   type SealedMessage,
   sealMessage,

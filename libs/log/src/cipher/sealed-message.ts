@@ -138,6 +138,16 @@ export function whyUnreadable(error: unknown): string {
   return `${error.code}: ${error.message}`;
 }
 
+/** Whether a record has to be opened before it is read. */
+export function isSealedRecord({ value }: LogRecord): boolean {
+  return isEnvelope(value);
+}
+
+/** A record that was not sealed, as {@link openRecord} returns it. */
+export function plainRecord({ offset, timestampMs, key, value, headers }: LogRecord): OpenedRecord {
+  return { offset, timestampMs, key, value, headers, subject: null, wasSealed: false };
+}
+
 /** A record as its handler receives it: original key, all headers, payload. Otherwise like {@link openMessage}. */
 export async function openRecord(
   sealer: Sealer,
@@ -147,7 +157,7 @@ export async function openRecord(
   what: string,
 ): Promise<OpenedRecord> {
   const { key, value, headers } = record;
-  if (!isEnvelope(value)) return { ...record, subject: null, wasSealed: false };
+  if (!isEnvelope(value)) return plainRecord(record);
   const id = headers.find(({ key: name }) => name === MESSAGE_ID_HEADER)?.value?.toString('utf8') ?? null;
   const stored = { topic, id, key: key?.toString('utf8') ?? null, payload: value };
   const inner = await openInner(sealer, session, stored, what);

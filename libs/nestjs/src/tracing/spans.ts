@@ -1,4 +1,4 @@
-import type { Context, Span, Tracer } from '@opentelemetry/api';
+import type { Context, ProxyTracerProvider, Span, Tracer } from '@opentelemetry/api';
 import { type Delivery, HandlerVerdict, type AttemptOutcome } from '@waybill/consumer';
 import type { TraceHeaders } from '@waybill/outbox';
 import type { SagaState } from '@waybill/saga';
@@ -21,9 +21,12 @@ interface FailedAttempt {
   readonly span: Span;
 }
 
+const TRACER = '@waybill/nestjs';
+
 /** Creates the spans of an instance with `@opentelemetry/api`. Without an SDK, they do nothing. */
 export class Spans {
   readonly #tracer: Tracer;
+  #isOn = false;
   /** By thrown error: the message's outcome is decided after the span has ended. */
   readonly #failed = new WeakMap<object, FailedAttempt>();
 
@@ -32,7 +35,19 @@ export class Spans {
     private readonly process: 'link' | 'parent',
     private readonly group: string,
   ) {
-    this.#tracer = api.trace.getTracer('@waybill/nestjs');
+    this.#tracer = api.trace.getTracer(TRACER);
+  }
+
+  /** Whether the application has registered an SDK or a propagator. Without them spans and carriers stay empty. */
+  get isOn(): boolean {
+    if (this.#isOn) return true;
+    const { trace, propagation } = this.api;
+    const provider = trace.getTracerProvider() as Partial<ProxyTracerProvider>;
+    this.#isOn =
+      provider.getDelegateTracer === undefined ||
+      provider.getDelegateTracer(TRACER) !== undefined ||
+      propagation.fields().length > 0;
+    return this.#isOn;
   }
 
   /** @returns the headers that identify the message's span */

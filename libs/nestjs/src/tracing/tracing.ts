@@ -29,7 +29,7 @@ const NO_REQUEST_TRACE: RequestTrace = { run: (work) => work(), end() {} };
  */
 export class Tracing implements RelayTrace, SagaTrace {
   readonly #options: ResolvedTracing;
-  #spans: Spans | undefined;
+  #all: Spans | undefined;
 
   /** @throws ConfigurationError */
   constructor(
@@ -42,7 +42,12 @@ export class Tracing implements RelayTrace, SagaTrace {
   /** Loads `@opentelemetry/api`. Its types stay internal, so that Waybill's declarations do not require the package. */
   async find(load: () => Promise<object | undefined> = loadOpenTelemetry): Promise<void> {
     const api = (await load()) as OpenTelemetry | undefined;
-    this.#spans = api && new Spans(api, this.#options.process, this.group);
+    this.#all = api && new Spans(api, this.#options.process, this.group);
+  }
+
+  /** Undefined while they would do nothing. */
+  get #spans(): Spans | undefined {
+    return this.#all?.isOn === true ? this.#all : undefined;
   }
 
   /** Trace headers for a message that is being published. */
@@ -61,8 +66,10 @@ export class Tracing implements RelayTrace, SagaTrace {
       underWay.run(delivery, handler, delivery) as Promise<unknown>;
     return {
       ...subscription,
-      handler: (delivery) =>
-        this.#spans === undefined ? handle(delivery) : this.#spans.handle(delivery, () => handle(delivery)),
+      handler: (delivery) => {
+        const spans = this.#spans;
+        return spans === undefined ? handle(delivery) : spans.handle(delivery, () => handle(delivery));
+      },
     };
   };
 
@@ -92,7 +99,8 @@ export class Tracing implements RelayTrace, SagaTrace {
     about: TransitionToTrace,
     work: (reached: (state: SagaState) => void) => Promise<T>,
   ): Promise<T> {
-    return this.#spans === undefined ? work(() => {}) : this.#spans.transition(about, work);
+    const spans = this.#spans;
+    return spans === undefined ? work(() => {}) : spans.transition(about, work);
   }
 
   current(): string | undefined {

@@ -275,7 +275,7 @@ export class Outbox {
    * Wakes the relay when the transaction ends; if that cannot be observed, now: it then polls more often for a while.
    */
   #announce(onEnd: ((callback: () => void) => void) | undefined): void {
-    if (onEnd === undefined) this.#ring();
+    if (onEnd === undefined) this.bell?.ring('soon');
     else if (this.bell !== undefined) onEnd(this.#ring);
   }
 }

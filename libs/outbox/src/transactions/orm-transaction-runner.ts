@@ -30,6 +30,8 @@ const IDLE_SLACK_MS = 500;
 /** Runs transactions of handlers, and business transactions, as those of an ORM. */
 export class OrmTransactionRunner<Handle> implements TransactionRunner<Handle> {
   readonly kind: string;
+  /** Role and search path only: the connection is the ORM's, and may have settings of its own. */
+  readonly resetsSession = false;
   readonly session: SqlSession;
 
   /** @param prepared whether Waybill's own statements are kept prepared, if the ORM runs on pg */

@@ -71,6 +71,7 @@ const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
 const SERVICE_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   timer_ms: NOT_PUBLISHER,
   commit_to_disk: SERVICE_OR_OPERATOR,
+  session_reset: SERVICE,
   uuid_ms: NOT_PUBLISHER,
   acl_assert_outbox: PUBLISHING,
   acl_assert_half: SERVICE_OR_OPERATOR,

@@ -83,6 +83,7 @@ export class ModelDatabase {
   runner(together: boolean): TransactionRunner {
     return {
       kind: 'model',
+      resetsSession: true,
       session: this.session,
       run: <T>(work: TransactionWork<unknown, T>) => this.#run(work, together),
     };

@@ -20,7 +20,7 @@ const MOODS: readonly Mood[] = [
   'set aside',
 ];
 const KEYS = ['a', 'b', null] as const;
-const MOST_MESSAGES = 6;
+const MOST_MESSAGES = 8;
 const batches = new Map<string, Buffer>();
 
 /** The messages of a run, and how their handlers behave. */

@@ -40,7 +40,8 @@ export const laneMachine: Machine = {
 function settingsOf({ choices }: World): LaneSettings {
   return {
     concurrency: choices.oneOf(['key', 'partition']),
-    transactionBatch: choices.oneOf([1, 3]),
+    transactionBatch: choices.oneOf([1, 3, 100]),
+    batchMs: choices.oneOf([10_000, 20]),
     delayMs: choices.oneOf([100, 0, 1_500]),
     maxConcurrency: choices.oneOf([4, 1, 2]),
     maxParked: choices.oneOf([100, 1]),

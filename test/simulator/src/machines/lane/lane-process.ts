@@ -44,6 +44,7 @@ const MAX_CRASHES = 3;
 export interface LaneSettings {
   readonly concurrency: 'key' | 'partition';
   readonly transactionBatch: number;
+  readonly batchMs: number;
   readonly delayMs: number;
   readonly maxConcurrency: number;
   readonly maxParked: number;
@@ -287,14 +288,14 @@ const resolved = new Map<string, Subscription>();
 
 /** Resolving options costs more than a short run. */
 function subscriptionOf(
-  { concurrency, transactionBatch, delayMs }: LaneSettings,
+  { concurrency, transactionBatch, batchMs, delayMs }: LaneSettings,
   handler: Handler,
 ): Subscription {
-  const name = `${concurrency} ${transactionBatch} ${delayMs}`;
+  const name = `${concurrency} ${transactionBatch} ${batchMs} ${delayMs}`;
   let subscription = resolved.get(name);
   if (subscription === undefined) {
     const retry = { maxAttempts: 3, backoff: 'fixed', delayMs, jitterPercent: 0 } as const;
-    subscription = resolveSubscription('orders', handler, { concurrency, transactionBatch, retry });
+    subscription = resolveSubscription('orders', handler, { concurrency, transactionBatch, batchMs, retry });
     resolved.set(name, subscription);
   }
   return { ...subscription, handler };

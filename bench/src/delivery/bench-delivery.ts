@@ -1,0 +1,275 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { createDatabase, ensurePostgres, type PostgresServer } from '@waybill/testing';
+import pg from 'pg';
+import type { BenchOptions, Report } from '../main.js';
+import { cpuMsOf, cpuMsOfProcess } from '../relay/server-cost.js';
+import { median, quantile, rounded } from '../statistics.js';
+import { type Answer, type Order, type PeerName, PEERS } from './client.js';
+import { EFFECTS } from './peer.js';
+
+/** Messages of a round, from transaction to effect. */
+const LIVE = 8_000;
+/** Of which these only warm up. */
+const WARM_UP = 1_000;
+const BACKLOG = 100_000;
+const PER_SECOND = 500;
+const SECONDS = 8;
+
+/** Results of `npm run bench -- delivery`; medians over the rounds. */
+export interface DeliveryFigures {
+  /** From a transaction with one message to the handler's insert: messages per second, and CPU time of all processes. */
+  readonly e2ePerSecond: number;
+  readonly e2eCpuMsPerThousand: number;
+  readonly tablePerSecond: number;
+  readonly tableCpuMsPerThousand: number;
+  readonly graphilePerSecond: number;
+  readonly pgbossPerSecond: number;
+  /** A backlog of messages whose handler does nothing, by one consumer. */
+  readonly drainPerSecond: number;
+  readonly drainCpuMsPerThousand: number;
+  /** From the producer's COMMIT to the handler at 500 messages a second: in two processes, and in one. */
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly p50SameProcessMs: number;
+  readonly p99SameProcessMs: number;
+  /** Rate of the producers' transactions with a message, relative to that without. */
+  readonly producerRatio: number;
+  /** Highest resident memory of the consumer in a backlog, in MiB. */
+  readonly rssMb: number;
+}
+
+/** A client process, and what it is told to do. */
+class Process {
+  readonly #child: ChildProcess = fork(fileURLToPath(new URL('client.js', import.meta.url)), {
+    stdio: 'inherit',
+  });
+
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+
+  async tell(order: Order): Promise<Answer> {
+    type Reply = { readonly answer?: Answer; readonly error?: string };
+    const answered = once(this.#child, 'message') as Promise<[Reply]>;
+    const ended = once(this.#child, 'exit').then((): [Reply] => [
+      { error: 'a process of the benchmark ended' },
+    ]);
+    this.#child.send(order);
+    const [{ answer, error }] = await Promise.race([answered, ended]);
+    if (answer === undefined) throw new Error(error);
+    return answer;
+  }
+
+  async end(): Promise<void> {
+    if (this.#child.exitCode !== null) return;
+    const ended = once(this.#child, 'exit');
+    this.#child.disconnect();
+    await ended;
+  }
+}
+
+/** What a round measures. */
+interface Round {
+  readonly perSecond: number;
+  readonly cpu: number;
+  readonly rssMb: number;
+}
+
+/** Two client processes and the server; the systems take turns, each round in a fresh database. */
+export async function benchDelivery(
+  report: Report,
+  { rounds = 5, peers }: BenchOptions,
+): Promise<DeliveryFigures> {
+  const server = await ensurePostgres();
+  const names = (Object.keys(PEERS) as PeerName[]).filter((name) => peers?.includes(name) !== false);
+  const live = new Map<PeerName, Round[]>(names.map((name) => [name, []]));
+  const drained = new Map<PeerName, Round[]>(names.map((name) => [name, []]));
+  const ratios: number[] = [];
+  const apart: { p50: number; p99: number }[] = [];
+  const together: { p50: number; p99: number }[] = [];
+  try {
+    for (let round = 0; round < rounds; round += 1) {
+      for (const [turn] of names.entries()) {
+        const name = names[(round + turn) % names.length] as PeerName;
+        const one = await measureLive(server, name);
+        live.get(name)?.push(one);
+        const backlog = await measureBacklog(server, name);
+        drained.get(name)?.push(backlog);
+        report(
+          `${name}: ${line(one)} from transaction to effect; ${line(backlog)} of a backlog, ${Math.round(backlog.rssMb)} MiB`,
+        );
+      }
+      ratios.push(await measureProducers(server));
+      apart.push(await measureLatency(server, false));
+      together.push(await measureLatency(server, true));
+      report(
+        `producers ${ratios.at(-1)?.toFixed(2)}; in two processes p50 ${apart.at(-1)?.p50.toFixed(1)} ms, ` +
+          `p99 ${apart.at(-1)?.p99.toFixed(1)} ms; in one ${together.at(-1)?.p50.toFixed(1)}, ${together.at(-1)?.p99.toFixed(1)} ms`,
+      );
+    }
+  } finally {
+    await server.stop();
+  }
+  const of = (rounds: Map<PeerName, Round[]>, name: PeerName, what: keyof Round): number =>
+    rounded(median((rounds.get(name) ?? []).map((round) => round[what])), what === 'perSecond' ? 0 : 1);
+  return {
+    e2ePerSecond: of(live, 'waybill', 'perSecond'),
+    e2eCpuMsPerThousand: of(live, 'waybill', 'cpu'),
+    tablePerSecond: of(live, 'table', 'perSecond'),
+    tableCpuMsPerThousand: of(live, 'table', 'cpu'),
+    graphilePerSecond: of(live, 'graphile', 'perSecond'),
+    pgbossPerSecond: of(live, 'pgboss', 'perSecond'),
+    drainPerSecond: of(drained, 'waybill', 'perSecond'),
+    drainCpuMsPerThousand: of(drained, 'waybill', 'cpu'),
+    p50Ms: rounded(median(apart.map(({ p50 }) => p50)), 2),
+    p99Ms: rounded(median(apart.map(({ p99 }) => p99)), 2),
+    p50SameProcessMs: rounded(median(together.map(({ p50 }) => p50)), 2),
+    p99SameProcessMs: rounded(median(together.map(({ p99 }) => p99)), 2),
+    producerRatio: rounded(median(ratios), 3),
+    rssMb: of(drained, 'waybill', 'rssMb'),
+  };
+}
+
+function line({ perSecond, cpu }: Round): string {
+  return `${Math.round(perSecond)}/s at ${cpu.toFixed(0)} ms of CPU for 1,000`;
+}
+
+async function inDatabase<T>(
+  server: PostgresServer,
+  peer: PeerName,
+  work: (url: string) => Promise<T>,
+): Promise<T> {
+  const database = await createDatabase(server, 'bench');
+  try {
+    const url = database.connectionString;
+    await execute(url, `${EFFECTS}; create table business (n bigint not null)`);
+    await PEERS[peer].prepare(url);
+    return await work(url);
+  } finally {
+    await database.drop();
+  }
+}
+
+/** From the first transaction to the last effect. */
+function measureLive(server: PostgresServer, peer: PeerName): Promise<Round> {
+  return inDatabase(server, peer, (url) =>
+    inProcesses(async (producer, consumer) => {
+      await consumer.tell({ kind: 'open', role: 'consumer', peer, url, work: 'insert' });
+      await producer.tell({ kind: 'open', role: 'producer', peer, url, work: 'insert' });
+      const pids = [producer.pid, consumer.pid];
+      const run = async (messages: number): Promise<void> => {
+        const all = consumer.tell({ kind: 'expect', messages });
+        await producer.tell({ kind: 'produce', messages, perSecond: 0, isBare: false });
+        await all;
+      };
+      await run(WARM_UP);
+      const cpuBefore = cpuOf(server, pids);
+      const startedAt = performance.now();
+      await run(LIVE);
+      await waitForEffects(url, WARM_UP + LIVE);
+      const seconds = (performance.now() - startedAt) / 1_000;
+      const cpu = (cpuOf(server, pids) - cpuBefore) / (LIVE / 1_000);
+      return { perSecond: LIVE / seconds, cpu, rssMb: 0 };
+    }),
+  );
+}
+
+function measureBacklog(server: PostgresServer, peer: PeerName): Promise<Round> {
+  return inDatabase(server, peer, async (url) => {
+    await PEERS[peer].fill(url, BACKLOG);
+    return inProcesses(async (_, consumer) => {
+      const cpuBefore = cpuOf(server, [consumer.pid]);
+      const startedAt = performance.now();
+      await consumer.tell({ kind: 'open', role: 'consumer', peer, url, work: 'nothing' });
+      const { rssMb } = await consumer.tell({ kind: 'expect', messages: BACKLOG });
+      const seconds = (performance.now() - startedAt) / 1_000;
+      const cpu = (cpuOf(server, [consumer.pid]) - cpuBefore) / (BACKLOG / 1_000);
+      return { perSecond: BACKLOG / seconds, cpu, rssMb };
+    });
+  });
+}
+
+/** With a message and without one, in turn. */
+function measureProducers(server: PostgresServer): Promise<number> {
+  return inDatabase(server, 'waybill', (url) =>
+    inProcesses(async (producer) => {
+      await producer.tell({ kind: 'open', role: 'producer', peer: 'waybill', url, work: 'nothing' });
+      const rates: Record<'bare' | 'with', number[]> = { bare: [], with: [] };
+      for (let turn = 0; turn < 8; turn += 1) {
+        const isBare = turn % 4 === 0 || turn % 4 === 3;
+        const startedAt = performance.now();
+        await producer.tell({ kind: 'produce', messages: 1_500, perSecond: 0, isBare });
+        rates[isBare ? 'bare' : 'with'].push(1_500 / (performance.now() - startedAt));
+      }
+      return median(rates.with) / median(rates.bare);
+    }),
+  );
+}
+
+function measureLatency(
+  server: PostgresServer,
+  isOneProcess: boolean,
+): Promise<{ p50: number; p99: number }> {
+  const peer = 'waybill';
+  return inDatabase(server, peer, (url) =>
+    inProcesses(async (producer, second) => {
+      const consumer = isOneProcess ? producer : second;
+      await consumer.tell({ kind: 'open', role: 'consumer', peer, url, work: 'insert' });
+      await producer.tell({ kind: 'open', role: 'producer', peer, url, work: 'insert' });
+      const messages = PER_SECOND * SECONDS;
+      const committed = await producer.tell({
+        kind: 'produce',
+        messages,
+        perSecond: PER_SECOND,
+        isBare: false,
+      });
+      const handled = await consumer.tell({ kind: 'expect', messages });
+      const waits = committed.times
+        .map((at, n) => Math.max(0, (handled.times[n] ?? Number.NaN) - at))
+        .slice(PER_SECOND * 2);
+      return { p50: quantile(waits, 0.5), p99: quantile(waits, 0.99) };
+    }),
+  );
+}
+
+async function inProcesses<T>(work: (producer: Process, consumer: Process) => Promise<T>): Promise<T> {
+  const processes = [new Process(), new Process()] as const;
+  try {
+    const result = await work(...processes);
+    for (const one of processes) await one.tell({ kind: 'close' });
+    return result;
+  } finally {
+    await Promise.all(processes.map((one) => one.end()));
+  }
+}
+
+function cpuOf(server: PostgresServer, pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + cpuMsOfProcess(pid), cpuMsOf([server.pid]));
+}
+
+/** The last handler has run; its transaction may not have been committed yet. */
+async function waitForEffects(url: string, count: number): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    for (;;) {
+      const { rows } = await client.query<{ n: number; all: number }>(
+        'select count(distinct n)::integer as n, count(*)::integer as "all" from effect',
+      );
+      const { n = 0, all = 0 } = rows[0] ?? {};
+      if (all > count || (all === count && n !== LIVE)) throw new Error(`${all} effects of ${n} messages`);
+      if (all === count) return;
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  } finally {
+    await client.end();
+  }
+}
+
+async function execute(url: string, text: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  await client.query(text).finally(() => client.end());
+}

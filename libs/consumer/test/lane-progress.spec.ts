@@ -1,0 +1,86 @@
+import { beforeEach, expect, test } from '@jest/globals';
+import type { BoundStatement } from '@waybill/kernel';
+import { Permits } from '../src/delivery/permits.js';
+import type { VerdictWriter } from '../src/delivery/verdict-writer.js';
+import { LaneProgress } from '../src/lane/lane-progress.js';
+import { PartitionProgress } from '../src/progress/partition-progress.js';
+
+/** What was written, as position and marker. */
+let written: (readonly [position: number, marker: number])[];
+let progress: LaneProgress;
+let permits: Permits;
+beforeEach(() => {
+  written = [];
+  permits = new Permits(4, () => {});
+  const ownership = { partitionId: 1, ownerEpoch: 1, incarnation: 1 };
+  const writer = {
+    write: async (statements: readonly BoundStatement[]) => void written.push(...statements.map(storedBy)),
+  };
+  progress = new LaneProgress(
+    new PartitionProgress(1, ownership as never, 1),
+    writer as unknown as VerdictWriter,
+    0,
+    0,
+    { checksumAt: () => undefined },
+  );
+});
+
+/** `advance` has the position as its fourth parameter, and the marker as its fifth. */
+function storedBy({ params }: BoundStatement): readonly [number, number] {
+  return [params[3] as number, params[4] as number];
+}
+
+const permit = () => permits.tryAcquire() as NonNullable<ReturnType<Permits['tryAcquire']>>;
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+test('a position that is stored with an effect moves the marker as well', () => {
+  const verdict = progress.advance(10, [], () => {});
+  expect(verdict.statements.map(storedBy)).toEqual([[10, 138]]);
+  expect(progress.position).toBe(0);
+  verdict.committed();
+  expect(progress.position).toBe(10);
+  expect(progress.covers(138)).toBe(true);
+  expect(progress.covers(139)).toBe(false);
+});
+
+test('of positions that are stored at the same time the highest counts, whichever was committed last', () => {
+  const lower = progress.advance(10, [], () => {});
+  const higher = progress.advance(20, [], () => {});
+  higher.committed();
+  lower.committed();
+  expect(progress.position).toBe(20);
+});
+
+test('a marker is not relied on while a position with a lower one may become the newest', async () => {
+  const advance = progress.advance(10, [], () => {});
+  let isCovered = false;
+  const covering = progress.cover(200, 0, permit()).then(() => (isCovered = true));
+  await turn();
+  expect([isCovered, progress.covers(200)]).toEqual([false, false]);
+  advance.committed();
+  await covering;
+  // The newest row is that of the highest position, so this one has its position.
+  expect(written).toEqual([[10, 328]]);
+  expect(progress.covers(200)).toBe(true);
+});
+
+test('what is stored with an effect while the marker is moved has the new marker', async () => {
+  const before = progress.advance(10, [], () => {});
+  const covering = progress.cover(200, 0, permit());
+  const after = progress.advance(20, [], () => {});
+  expect(after.statements.map(storedBy)).toEqual([[20, 328]]);
+  after.committed();
+  before.failed();
+  await covering;
+  // That one has covered it.
+  expect(written).toEqual([]);
+  expect(progress.covers(328)).toBe(true);
+});
+
+test('a position whose transaction failed is not stored, and holds nothing up', async () => {
+  const advance = progress.advance(10, [], () => {});
+  advance.failed();
+  expect(progress.position).toBe(0);
+  await progress.cover(200, 0, permit());
+  expect(written).toEqual([[0, 328]]);
+});

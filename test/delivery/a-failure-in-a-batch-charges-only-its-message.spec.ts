@@ -1,0 +1,173 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { Delivery, Handler } from '@waybill/consumer';
+import { waitUntil } from '@waybill/testing';
+import type pg from 'pg';
+import { Fixture, upTo } from '../support/fixture.js';
+import { ShopFloor } from '../support/shop-floor.js';
+
+const MESSAGES = 120;
+const KEYS = 12;
+const ATTEMPTS = 2;
+
+const CONFLICT = `do $$ begin raise exception using errcode = '40001', message = 'a conflict'; end $$`;
+
+/** What the handler of a message does. */
+type Mood = 'works' | 'throws' | 'throws once' | 'catches' | 'breaks commit' | 'conflicts once';
+
+/** Those that never succeed. */
+const HOPELESS: readonly Mood[] = ['throws', 'catches', 'breaks commit'];
+
+let fixture: Fixture;
+let floor: ShopFloor;
+beforeEach(async () => {
+  fixture = await Fixture.create({ orders: { partitions: 1 } });
+  floor = new ShopFloor(fixture);
+  await fixture.database.pool.query(
+    `create table product (id int primary key);
+     create table line (n int, product int references product (id) deferrable initially deferred)`,
+  );
+});
+afterEach(async () => {
+  await floor.close();
+  await fixture.close();
+});
+
+describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
+  test.each([11, 12, 13, 14])(
+    'every message takes effect once, and only those that fail by themselves are charged (seed %i)',
+    async (seed) => {
+      const moods = moodsOf(seed);
+      const calls = new Map<number, number>();
+      const conflicts = new Set<number>();
+      const handler: Handler = async (delivery) => {
+        const n = numberOf(delivery);
+        const mood = moods[n] as Mood;
+        calls.set(n, (calls.get(n) ?? 0) + 1);
+        await floor.keep(delivery);
+        const client = delivery.transaction as pg.PoolClient;
+        if (mood === 'throws' || (mood === 'throws once' && delivery.attempt === 1))
+          throw new Error(`message ${n} fails`);
+        if (mood === 'catches') await client.query('select 1 / 0').catch(() => {});
+        if (mood === 'breaks commit') await client.query('insert into line values ($1, 1)', [n]);
+        if (mood === 'conflicts once' && !conflicts.has(n)) {
+          conflicts.add(n);
+          await client.query(CONFLICT);
+        }
+      };
+      await floor.publish(upTo(MESSAGES).map((n) => ({ n, key: `key-${n % KEYS}` })));
+      const retry = { maxAttempts: ATTEMPTS, immediateAttempts: 0, delayMs: 5 };
+      const consumer = await floor.consume(handler, { concurrency, retry, batchMs: 10_000 });
+      const hopeless = upTo(MESSAGES).filter((n) => HOPELESS.includes(moods[n] as Mood));
+      const letters = async (): Promise<{ n: number; attempts: number; reason: string }[]> => {
+        const { rows } = await fixture.database.pool.query<{ n: number; attempts: number; reason: string }>(
+          `select (convert_from(payload, 'UTF8')::json ->> 'n')::int as n, attempts, reason from waybill.dead_letter order by 1`,
+        );
+        return rows;
+      };
+      await waitUntil(async () => (await floor.effects()).length + (await letters()).length >= MESSAGES, {
+        describe: 'all have ended',
+        timeoutMs: 60_000,
+      });
+      await consumer.stop();
+
+      const effects = await floor.effects();
+      expect(effects.toSorted((a, b) => a - b)).toEqual(upTo(MESSAGES).filter((n) => !hopeless.includes(n)));
+      for (const key of upTo(KEYS))
+        expect(await floor.effects(`key-${key}`)).toEqual(
+          upTo(MESSAGES).filter((n) => n % KEYS === key && !hopeless.includes(n)),
+        );
+      expect(await letters()).toEqual(
+        hopeless.map((n) => ({ n, attempts: ATTEMPTS, reason: 'attempts-spent' })),
+      );
+      // An attempt is counted where it was its message's own.
+      const { rows } = await fixture.database.pool.query<{ n: number; attempt: number }>(
+        'select n, attempt from effect',
+      );
+      for (const { n, attempt } of rows)
+        expect([n, attempt]).toEqual([n, moods[n] === 'throws once' ? 2 : 1]);
+      // They did share transactions.
+      expect(await fixture.value('select count(distinct xmin::text)::int from effect')).toBeLessThan(
+        effects.length,
+      );
+    },
+    90_000,
+  );
+});
+
+test('the order stays when a batch that met a conflict fails again in its first half', async () => {
+  const calls: number[] = [];
+  const handler: Handler = async (delivery) => {
+    const n = numberOf(delivery);
+    calls.push(n);
+    await floor.keep(delivery);
+    const isFirst = calls.indexOf(n) === calls.length - 1;
+    if (n === 16 && isFirst) await (delivery.transaction as pg.PoolClient).query(CONFLICT);
+    if (n === 18 && isFirst) throw new Error('it fails in company');
+  };
+  await floor.publish(upTo(60).map((n) => ({ n, key: 'key' })));
+  const retry = { maxAttempts: 1 };
+  await floor.consume(handler, { concurrency: 'partition', retry, batchMs: 10_000 });
+  await waitUntil(async () => (await floor.effects()).length === 60, {
+    describe: 'all have ended',
+    timeoutMs: 20_000,
+  });
+  expect(await floor.effects()).toEqual(upTo(60));
+  // The transactions before had 1, 2, 4 and 8 messages, and this one 16.
+  expect(calls.slice(calls.indexOf(15)).slice(0, 6)).toEqual([15, 16, 15, 16, 17, 18]);
+});
+
+test('what one part of a failed batch has committed does not run again when a later part meets a conflict', async () => {
+  const calls: number[] = [];
+  const handler: Handler = async (delivery) => {
+    const n = numberOf(delivery);
+    calls.push(n);
+    await floor.keep(delivery);
+    const client = delivery.transaction as pg.PoolClient;
+    if (n === 12) await client.query('insert into line values ($1, 1)', [n]);
+    if (n === 11 && calls.filter((other) => other === n).length === 2) await client.query(CONFLICT);
+  };
+  await floor.publish(upTo(15).map((n) => ({ n, key: 'key' })));
+  await floor.consume(handler, { concurrency: 'partition', retry: { maxAttempts: 1 }, batchMs: 10_000 });
+  await waitUntil(async () => (await floor.effects()).length >= 14, {
+    describe: 'all have ended',
+    timeoutMs: 20_000,
+  });
+  expect(await floor.effects()).toEqual(upTo(15).filter((n) => n !== 12));
+  // All of the batch, its first half, and the second, which met the conflict.
+  expect(calls.slice(7, 21)).toEqual([7, 8, 9, 10, 11, 12, 13, 14, 7, 8, 9, 10, 11, 11]);
+});
+
+test('a handler that is slow at times holds up only those behind it in its transaction, and no more begin', async () => {
+  const seen: { n: number; xid: string }[] = [];
+  const handler: Handler = async (delivery) => {
+    const n = numberOf(delivery);
+    const { rows } = await (delivery.transaction as pg.PoolClient).query<{ xid: string }>(
+      'select pg_current_xact_id()::text as xid',
+    );
+    if (n === 20) await new Promise((resolve) => setTimeout(resolve, 300));
+    seen.push({ n, xid: rows[0]?.xid ?? '' });
+  };
+  await floor.publish(upTo(60).map((n) => ({ n, key: 'key' })));
+  await floor.consume(handler, { concurrency: 'partition', batchMs: 200 });
+  await waitUntil(() => seen.length === 60, { describe: 'all are handled', timeoutMs: 20_000 });
+  const slow = seen.find(({ n }) => n === 20)?.xid;
+  expect(seen.map(({ n }) => n)).toEqual(upTo(60));
+  expect(seen.findLast(({ xid }) => xid === slow)?.n).toBe(20);
+  expect(new Set(seen.map(({ xid }) => xid)).size).toBeLessThan(30);
+});
+
+function numberOf({ payload }: Delivery): number {
+  return (payload as { n: number }).n;
+}
+
+/** One in six messages has trouble. */
+function moodsOf(seed: number): readonly Mood[] {
+  const troubles: readonly Mood[] = ['throws', 'throws once', 'catches', 'breaks commit', 'conflicts once'];
+  let state = seed;
+  const below = (end: number): number => {
+    // A linear congruential generator (Numerical Recipes), so that a failed run can be repeated.
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * end);
+  };
+  return upTo(MESSAGES).map(() => (below(6) === 0 ? (troubles[below(troubles.length)] as Mood) : 'works'));
+}
