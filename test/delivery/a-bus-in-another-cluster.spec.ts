@@ -55,9 +55,7 @@ test('a message, a timer and a half message take effect once', async () => {
   await fixture.publish(5);
   await waitUntil(async () => (await effects()).length >= 4, { describe: 'all have taken effect' });
   expect(await effects()).toEqual([1, 2, 3, 5]);
-  expect(await fixture.busValue('select count(distinct source_id)::int from waybill_bus.log_source')).toBe(
-    1,
-  );
+  expect(await fixture.busValue('select count(distinct source_id)::int from waybill_bus.log_source')).toBe(1);
   expect(await fixture.value(`select to_regnamespace('waybill_bus') is null`)).toBe(true);
 });
 
