@@ -4,16 +4,22 @@ import { fileURLToPath } from 'node:url';
 import { createDatabase, ensurePostgres, type PostgresServer } from '@waybill/testing';
 import pg from 'pg';
 import type { BenchOptions, Report } from '../main.js';
+import { measureProducers } from '../outbox/producers.js';
+import { inPlace } from '../place.js';
 import { cpuMsOf, cpuMsOfProcess } from '../relay/server-cost.js';
 import { median, quantile, rounded } from '../statistics.js';
 import { type Answer, type Order, type PeerName, PEERS } from './client.js';
 import { EFFECTS } from './peer.js';
 
-/** Messages of a round, from transaction to effect. */
-const LIVE = 8_000;
-/** Of which these only warm up. */
-const WARM_UP = 1_000;
-const BACKLOG = 100_000;
+/** Messages of a round, from transaction to effect, and as many before them to warm up. */
+const LIVE = 10_000;
+/** Messages of a backlog. */
+const BACKLOG: Readonly<Record<PeerName, number>> = {
+  waybill: 100_000,
+  table: 100_000,
+  graphile: 20_000,
+  pgboss: 50_000,
+};
 const PER_SECOND = 500;
 const SECONDS = 8;
 
@@ -34,7 +40,9 @@ export interface DeliveryFigures {
   readonly p99Ms: number;
   readonly p50SameProcessMs: number;
   readonly p99SameProcessMs: number;
-  /** Rate of the producers' transactions with a message, relative to that without. */
+  /** Rate of a backlog while another session holds a snapshot, relative to that without. */
+  readonly heldSnapshotRatio: number;
+  /** Rate of an order's transaction with a message, relative to that without; as `bench -- outbox` measures it. */
   readonly producerRatio: number;
   /** Highest resident memory of the consumer in a backlog, in MiB. */
   readonly rssMb: number;
@@ -52,12 +60,16 @@ class Process {
 
   async tell(order: Order): Promise<Answer> {
     type Reply = { readonly answer?: Answer; readonly error?: string };
-    const answered = once(this.#child, 'message') as Promise<[Reply]>;
-    const ended = once(this.#child, 'exit').then((): [Reply] => [
+    const over = new AbortController();
+    const { signal } = over;
+    const answered = once(this.#child, 'message', { signal }) as Promise<[Reply]>;
+    const ended = once(this.#child, 'exit', { signal }).then((): [Reply] => [
       { error: 'a process of the benchmark ended' },
     ]);
     this.#child.send(order);
     const [{ answer, error }] = await Promise.race([answered, ended]);
+    over.abort();
+    await Promise.allSettled([answered, ended]);
     if (answer === undefined) throw new Error(error);
     return answer;
   }
@@ -86,7 +98,8 @@ export async function benchDelivery(
   const names = (Object.keys(PEERS) as PeerName[]).filter((name) => peers?.includes(name) !== false);
   const live = new Map<PeerName, Round[]>(names.map((name) => [name, []]));
   const drained = new Map<PeerName, Round[]>(names.map((name) => [name, []]));
-  const ratios: number[] = [];
+  const held: number[] = [];
+  let producerRatio = Number.NaN;
   const apart: { p50: number; p99: number }[] = [];
   const together: { p50: number; p99: number }[] = [];
   try {
@@ -95,20 +108,22 @@ export async function benchDelivery(
         const name = names[(round + turn) % names.length] as PeerName;
         const one = await measureLive(server, name);
         live.get(name)?.push(one);
-        const backlog = await measureBacklog(server, name);
+        const backlog = await measureBacklog(server, name, false);
         drained.get(name)?.push(backlog);
         report(
           `${name}: ${line(one)} from transaction to effect; ${line(backlog)} of a backlog, ${Math.round(backlog.rssMb)} MiB`,
         );
       }
-      ratios.push(await measureProducers(server));
+      const free = drained.get('waybill')?.at(-1)?.perSecond ?? Number.NaN;
+      held.push((await measureBacklog(server, 'waybill', true)).perSecond / free);
       apart.push(await measureLatency(server, false));
       together.push(await measureLatency(server, true));
       report(
-        `producers ${ratios.at(-1)?.toFixed(2)}; in two processes p50 ${apart.at(-1)?.p50.toFixed(1)} ms, ` +
+        `with a snapshot held ${held.at(-1)?.toFixed(2)}; in two processes p50 ${apart.at(-1)?.p50.toFixed(1)} ms, ` +
           `p99 ${apart.at(-1)?.p99.toFixed(1)} ms; in one ${together.at(-1)?.p50.toFixed(1)}, ${together.at(-1)?.p99.toFixed(1)} ms`,
       );
     }
+    producerRatio = await inPlace(server, undefined, ({ service }) => measureProducers(service, report));
   } finally {
     await server.stop();
   }
@@ -127,7 +142,8 @@ export async function benchDelivery(
     p99Ms: rounded(median(apart.map(({ p99 }) => p99)), 2),
     p50SameProcessMs: rounded(median(together.map(({ p50 }) => p50)), 2),
     p99SameProcessMs: rounded(median(together.map(({ p99 }) => p99)), 2),
-    producerRatio: rounded(median(ratios), 3),
+    heldSnapshotRatio: rounded(median(held), 3),
+    producerRatio: rounded(producerRatio, 3),
     rssMb: of(drained, 'waybill', 'rssMb'),
   };
 }
@@ -161,14 +177,14 @@ function measureLive(server: PostgresServer, peer: PeerName): Promise<Round> {
       const pids = [producer.pid, consumer.pid];
       const run = async (messages: number): Promise<void> => {
         const all = consumer.tell({ kind: 'expect', messages });
-        await producer.tell({ kind: 'produce', messages, perSecond: 0, isBare: false });
+        await producer.tell({ kind: 'produce', messages, perSecond: 0 });
         await all;
       };
-      await run(WARM_UP);
+      await run(LIVE);
       const cpuBefore = cpuOf(server, pids);
       const startedAt = performance.now();
       await run(LIVE);
-      await waitForEffects(url, WARM_UP + LIVE);
+      await waitForEffects(url, 2 * LIVE);
       const seconds = (performance.now() - startedAt) / 1_000;
       const cpu = (cpuOf(server, pids) - cpuBefore) / (LIVE / 1_000);
       return { perSecond: LIVE / seconds, cpu, rssMb: 0 };
@@ -176,36 +192,28 @@ function measureLive(server: PostgresServer, peer: PeerName): Promise<Round> {
   );
 }
 
-function measureBacklog(server: PostgresServer, peer: PeerName): Promise<Round> {
+/** A backlog whose handler does nothing; perhaps while another session holds a snapshot that is older than it. */
+function measureBacklog(server: PostgresServer, peer: PeerName, isHeld: boolean): Promise<Round> {
+  const messages = BACKLOG[peer];
   return inDatabase(server, peer, async (url) => {
-    await PEERS[peer].fill(url, BACKLOG);
-    return inProcesses(async (_, consumer) => {
-      const cpuBefore = cpuOf(server, [consumer.pid]);
-      const startedAt = performance.now();
-      await consumer.tell({ kind: 'open', role: 'consumer', peer, url, work: 'nothing' });
-      const { rssMb } = await consumer.tell({ kind: 'expect', messages: BACKLOG });
-      const seconds = (performance.now() - startedAt) / 1_000;
-      const cpu = (cpuOf(server, [consumer.pid]) - cpuBefore) / (BACKLOG / 1_000);
-      return { perSecond: BACKLOG / seconds, cpu, rssMb };
-    });
-  });
-}
-
-/** With a message and without one, in turn. */
-function measureProducers(server: PostgresServer): Promise<number> {
-  return inDatabase(server, 'waybill', (url) =>
-    inProcesses(async (producer) => {
-      await producer.tell({ kind: 'open', role: 'producer', peer: 'waybill', url, work: 'nothing' });
-      const rates: Record<'bare' | 'with', number[]> = { bare: [], with: [] };
-      for (let turn = 0; turn < 8; turn += 1) {
-        const isBare = turn % 4 === 0 || turn % 4 === 3;
+    const holder = new pg.Client({ connectionString: url });
+    await holder.connect();
+    try {
+      if (isHeld) await holder.query('begin isolation level repeatable read; select count(*) from effect');
+      await PEERS[peer].fill(url, messages);
+      return await inProcesses(async (_, consumer) => {
+        const cpuBefore = cpuOf(server, [consumer.pid]);
         const startedAt = performance.now();
-        await producer.tell({ kind: 'produce', messages: 1_500, perSecond: 0, isBare });
-        rates[isBare ? 'bare' : 'with'].push(1_500 / (performance.now() - startedAt));
-      }
-      return median(rates.with) / median(rates.bare);
-    }),
-  );
+        await consumer.tell({ kind: 'open', role: 'consumer', peer, url, work: 'nothing' });
+        const { rssMb } = await consumer.tell({ kind: 'expect', messages });
+        const seconds = (performance.now() - startedAt) / 1_000;
+        const cpu = (cpuOf(server, [consumer.pid]) - cpuBefore) / (messages / 1_000);
+        return { perSecond: messages / seconds, cpu, rssMb };
+      });
+    } finally {
+      await holder.end();
+    }
+  });
 }
 
 function measureLatency(
@@ -223,7 +231,6 @@ function measureLatency(
         kind: 'produce',
         messages,
         perSecond: PER_SECOND,
-        isBare: false,
       });
       const handled = await consumer.tell({ kind: 'expect', messages });
       const waits = committed.times

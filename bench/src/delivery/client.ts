@@ -22,7 +22,6 @@ export type Order =
       readonly kind: 'produce';
       readonly messages: number;
       readonly perSecond: number;
-      readonly isBare: boolean;
     }
   | {
       readonly kind: 'open';
@@ -102,11 +101,7 @@ class Client {
   }
 
   /** Each message in a transaction with a business row; closed loop, or at predetermined times. */
-  async #produce({
-    messages,
-    perSecond,
-    isBare,
-  }: Extract<Order, { kind: 'produce' }>): Promise<readonly number[]> {
+  async #produce({ messages, perSecond }: Extract<Order, { kind: 'produce' }>): Promise<readonly number[]> {
     const times: number[] = [];
     const startedAt = performance.now();
     let next = 0;
@@ -120,7 +115,7 @@ class Client {
           if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
           await client.query('begin');
           await client.query(INSERT_BUSINESS, [n]);
-          if (!isBare) await this.#publish?.(client, n);
+          await this.#publish?.(client, n);
           await client.query('commit');
           times[n] = now();
         }

@@ -2,6 +2,8 @@ import PgBoss from 'pg-boss';
 import { INSERT_EFFECTS, keyOf, payloadOf, type Peer } from '../peer.js';
 
 const QUEUE = 'orders';
+/** It fetches as often as its shortest polling interval says, also when more is waiting. */
+const MOST = 10_000;
 
 /** pg-boss, which hands jobs to its handler in batches. */
 export const pgbossPeer: Peer = {
@@ -38,7 +40,7 @@ export const pgbossPeer: Peer = {
 
   async consume(url, work, handled) {
     const boss = await start(url);
-    await boss.work<{ n: number }>(QUEUE, { batchSize: 500, pollingIntervalSeconds: 0.5 }, async (jobs) => {
+    await boss.work<{ n: number }>(QUEUE, { batchSize: MOST, pollingIntervalSeconds: 0.5 }, async (jobs) => {
       const numbers = jobs.map(({ data }) => data.n);
       if (work === 'insert') await boss.getDb().executeSql(INSERT_EFFECTS, [numbers]);
       for (const n of numbers) handled(n);
