@@ -148,7 +148,7 @@ test('a handler that is slow at times holds up only those behind it in its trans
     seen.push({ n, xid: rows[0]?.xid ?? '' });
   };
   await floor.publish(upTo(60).map((n) => ({ n, key: 'key' })));
-  await floor.consume(handler, { concurrency: 'partition', batchMs: 200 });
+  await floor.consume(handler, { concurrency: 'partition', batchMs: 50 });
   await waitUntil(() => seen.length === 60, { describe: 'all are handled', timeoutMs: 20_000 });
   const slow = seen.find(({ n }) => n === 20)?.xid;
   expect(seen.map(({ n }) => n)).toEqual(upTo(60));
