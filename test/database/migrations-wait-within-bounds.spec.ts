@@ -3,7 +3,7 @@ import { migrate, migrationStatus } from '@waybill/schema';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import pg from 'pg';
 
-/** The last migration of a service's schema: it creates the functions that are dropped below. */
+/** The last migration of a service's schema: it creates the function that is dropped below. */
 const LAST = '0020-delivery-cost';
 
 let database: TestDatabase;
@@ -65,7 +65,7 @@ describe('a migrator', () => {
       await migrate(database);
       // As an earlier release left it, without the last migration.
       await other.query(`
-        drop function waybill.relay_amend, waybill.relay_restore_version, waybill.relay_reconcile;
+        drop function waybill.session_reset;
         delete from waybill.migration where name = '${LAST}'`);
       await other.query('begin; lock table waybill.migration in share mode');
     });
