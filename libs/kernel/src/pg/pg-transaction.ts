@@ -5,9 +5,9 @@ import { failureOf } from '../sql/failed-statement.js';
 import { RESET_ROLE, RESET_SESSION } from './session-reset.js';
 import type { PgConnection } from './pg-session.js';
 import type { SqlSession } from '../sql/sql-session.js';
-import { type BatchEntry, CommitRolledBackError } from '../sql/statement-batch.js';
+import type { BatchEntry } from '../sql/statement-batch.js';
 import { type Statement, statement } from '../sql/statement.js';
-import { translateDatabaseError } from '../sql/translate-error.js';
+import { isTransactionConflict, translateDatabaseError } from '../sql/translate-error.js';
 
 const limitTransaction = statement<[timeoutMs: string], Record<never, never>>(
   'limit-transaction',
@@ -67,8 +67,10 @@ export class PgTransaction implements SqlSession {
 
   get failure(): Error | undefined {
     if (this.status !== 'E') return undefined;
-    const error = new CommitRolledBackError(failureOf(this.connection.client));
-    return translateDatabaseError(error, 'Committing a transaction');
+    const doing = 'Going on in a transaction';
+    const first = failureOf(this.connection.client);
+    if (isTransactionConflict(first)) return translateDatabaseError(first, doing);
+    return TransactionRequiredError.afterFailure(doing, first);
   }
 
   async run<Params extends readonly unknown[], Row>(
