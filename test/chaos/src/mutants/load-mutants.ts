@@ -73,8 +73,9 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
     what: 'what a delivery has done is marked without asking the fence',
     faults: ['pause', 'silence', 'block'],
     at: { file: 'consumer/dist/lane/log-messages.js' },
-    find: 'return [progress.mark(offsets, verdict), progress.fence()];',
-    replace: 'return [progress.mark(offsets, verdict)];',
+    find: 'return this.progress.advance(position, marks, committed);',
+    replace:
+      'return plainVerdict([...marks, progress.mark(records.map(({ offset }) => offset), kind)], committed);',
   },
   'half-passes-no-barrier': {
     what: 'local work does not pass the barrier, and check-back does not see it',
