@@ -14,7 +14,7 @@ import {
   systemClock,
 } from '@waybill/kernel';
 import { guardLogger } from '@waybill/kernel/internal';
-import { bindService, type Grant, type Membership, Sealer } from '@waybill/log';
+import { bindService, type Grant, type Membership, type ReportedPosition, Sealer } from '@waybill/log';
 import { PostgresBudgetStore } from './policy/retry-budget-store.js';
 import { databaseIdentity } from '@waybill/schema';
 import { ConsumerCounters } from './retry/consumer-counters.js';
@@ -80,9 +80,9 @@ export class Consumer {
   /** When the server of the service's database was started, as far as this process has seen. */
   #incarnation = 0;
   /** Positions as they were told to the log. */
-  readonly #reported = new Map<number, number>();
+  readonly #reported = new Map<number, ReportedPosition>();
   /** Positions of partitions that were given up since. */
-  readonly #left = new Map<number, number>();
+  readonly #left = new Map<number, ReportedPosition>();
   #reportedAt = 0;
   #stopping: Promise<void> | undefined;
 
@@ -283,7 +283,7 @@ export class Consumer {
     this.#leaving += 1;
     if (this.#leaving === 1) this.dependencies.onRebalancing?.(true);
     await lane?.drain(this.#options.drainMs);
-    if (lane !== undefined) this.#left.set(partitionId, lane.position);
+    if (lane !== undefined) this.#left.set(partitionId, lane.report);
     this.#leaving -= 1;
     if (this.#leaving === 0) this.dependencies.onRebalancing?.(false);
   }
@@ -372,12 +372,15 @@ export class Consumer {
   /** Tells the log the positions that have changed since the last time. */
   async #reportPositions(): Promise<void> {
     const changed = new Map(this.#left);
-    for (const { partitionId, position } of this.#partitions.lanes())
-      if (this.#reported.get(partitionId) !== position) changed.set(partitionId, position);
-    await this.#membership.reportPositions(changed);
-    for (const [partitionId, position] of changed) {
-      this.#reported.set(partitionId, position);
-      this.#left.delete(partitionId);
+    for (const { report } of this.#partitions.lanes()) {
+      const before = this.#reported.get(report.partitionId);
+      if (before?.ownerEpoch !== report.ownerEpoch || before.position !== report.position)
+        changed.set(report.partitionId, report);
+    }
+    await this.#membership.reportPositions([...changed.values()]);
+    for (const [partitionId, report] of changed) {
+      this.#reported.set(partitionId, report);
+      if (this.#left.get(partitionId) === report) this.#left.delete(partitionId);
     }
   }
 }

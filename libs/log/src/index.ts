@@ -42,6 +42,7 @@ export {
   type Membership,
   type MembershipListener,
   type MembershipOptions,
+  type ReportedPosition,
   type TakenPartition,
 } from './engine/membership.js';
 export { TopicRefresh } from './engine/topic-refresh.js';

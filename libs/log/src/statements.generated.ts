@@ -467,10 +467,10 @@ export const removeExpiredMembers = statement<[groupId: number], { memberId: str
 returning m.member_id::text as "memberId"`);
 
 /**
- * Stores a group's positions as a member reports them, for showing lag.
+ * Stores a group's positions as a member reports them, for showing lag. One that is older than what is there changes nothing.
  * Locks: the rows of these positions
  */
-export const reportPositions = statement<[groupId: number, partitionIds: readonly (number | null)[], positions: readonly (number | null)[]], Record<never, never>>('report-positions', `select :bus.group_report_positions($1, $2, $3)`);
+export const reportPositions = statement<[groupId: number, partitionIds: readonly (number | null)[], ownerEpochs: readonly (number | null)[], positions: readonly (number | null)[]], Record<never, never>>('report-positions', `select :bus.group_report_progress($1, $2, $3, $4)`);
 
 /**
  * Notes the owner epochs that a member has taken in its service's database; returns, for partitions that are granted to it,

@@ -24,6 +24,7 @@ import { busMigration0003 } from './migrations/bus/0003-log.generated.js';
 import { busMigration0004 } from './migrations/bus/0004-groups.generated.js';
 import { busMigration0005 } from './migrations/bus/0005-sources.generated.js';
 import { busMigration0006 } from './migrations/bus/0006-row-security.generated.js';
+import { busMigration0007 } from './migrations/bus/0007-report-order.generated.js';
 
 export const SERVICE_MIGRATIONS: readonly Migration[] = [
   commonMigration0001,
@@ -55,4 +56,5 @@ export const BUS_MIGRATIONS: readonly Migration[] = [
   busMigration0004,
   busMigration0005,
   busMigration0006,
+  busMigration0007,
 ];

@@ -1,4 +1,4 @@
-import type { FetchedBatch, LogHistory } from '@waybill/log';
+import type { FetchedBatch, LogHistory, ReportedPosition } from '@waybill/log';
 import type { StoredProgress } from '../progress/partition-progress.js';
 import { DeliveryTransaction } from '../delivery/delivery-transaction.js';
 import { Permit } from '../delivery/permits.js';
@@ -276,9 +276,10 @@ export class PartitionLane {
     return !this.stopped && this.#window.position !== this.#progress.position;
   }
 
-  /** The stored position. */
-  get position(): number {
-    return this.#progress.position;
+  /** The stored position, as the log is told it. */
+  get report(): ReportedPosition {
+    const { partitionId, ownerEpoch } = this.environment.progress.ownership;
+    return { partitionId, ownerEpoch, position: this.#progress.position };
   }
 
   /** Stores the position if it has moved. Called periodically. */

@@ -15,6 +15,15 @@ export interface TakenPartition extends Grant {
   readonly ownerEpoch: number;
 }
 
+/** A group's position in a partition, as a member stored it in its service's database. */
+export interface ReportedPosition {
+  readonly partitionId: number;
+  /** The service's own counter, under which it was stored: the position only grows within one. */
+  readonly ownerEpoch: number;
+  /** Every offset below it is done. */
+  readonly position: number;
+}
+
 /** Callbacks of a membership to its consumer. They are called one at a time, and awaited. */
 export interface MembershipListener {
   /** This member owns the partition from now on. */
@@ -67,8 +76,11 @@ export interface Membership {
    * @returns the highest that was told before, by partition id; for grants that still hold
    */
   reportTaken(taken: readonly TakenPartition[]): Promise<ReadonlyMap<number, number>>;
-  /** Tells the log the group's positions, for showing lag. */
-  reportPositions(positions: ReadonlyMap<number, number>): Promise<void>;
+  /**
+   * Tells the log the group's positions, for showing lag. One of an older owner epoch, or a smaller one of the same, changes
+   * nothing: reports may arrive late.
+   */
+  reportPositions(positions: readonly ReportedPosition[]): Promise<void>;
   /**
    * Those of some topics that were created after a member of the group that subscribes to them had joined: all their
    * records are new to the group.

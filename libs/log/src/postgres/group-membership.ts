@@ -10,7 +10,13 @@ import {
 } from '@waybill/kernel';
 import { guardLogger } from '@waybill/kernel/internal';
 import type { LogSignals } from '../engine/log-signals.js';
-import type { Grant, Membership, MembershipOptions, TakenPartition } from '../engine/membership.js';
+import type {
+  Grant,
+  Membership,
+  MembershipOptions,
+  ReportedPosition,
+  TakenPartition,
+} from '../engine/membership.js';
 import type { Topics } from '../engine/topics.js';
 import { assignRange } from '../engine/assign-range.js';
 import { ReleaseBatch } from './release-batch.js';
@@ -163,13 +169,14 @@ export class GroupMembership implements Membership {
     return new Map(rows.map(({ partitionId, takenBefore }) => [partitionId, takenBefore]));
   }
 
-  async reportPositions(positions: ReadonlyMap<number, number>): Promise<void> {
-    if (positions.size === 0) return;
+  async reportPositions(positions: readonly ReportedPosition[]): Promise<void> {
+    if (positions.length === 0) return;
     await this.database.session.run(
       reportPositions,
       this.groupId,
-      [...positions.keys()],
-      [...positions.values()],
+      positions.map(({ partitionId }) => partitionId),
+      positions.map(({ ownerEpoch }) => ownerEpoch),
+      positions.map(({ position }) => position),
     );
   }
 

@@ -55,6 +55,7 @@ const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   group_release_all: SERVICE,
   group_report_taken: SERVICE,
   group_report_positions: SERVICE,
+  group_report_progress: SERVICE,
   // Hand-over.
   bus_identity: ALL,
   source_ask: NOT_PUBLISHER,

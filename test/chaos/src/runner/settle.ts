@@ -30,15 +30,15 @@ export async function settle(
   for (const one of system.processes) if (/^(halves|sagas)/.test(one.name)) one.signal('SIGHUP');
   const end = Date.now() + drainMs;
   let left = await undone(system);
-  while (left > 0 && Date.now() < end) {
+  while (left.total > 0 && Date.now() < end) {
     await sleep(200);
     left = await undone(system);
   }
-  print(left === 0 ? 'everything is handled' : `${left} deliveries are left`);
-  if (left > 0)
+  print(left.total === 0 ? 'everything is handled' : `left: ${left.what}`);
+  if (left.total > 0)
     violations.push({
       rule: 'everything is handled in the end',
-      what: `${left} deliveries are left ${drainMs} ms after the last fault`,
+      what: `${drainMs} ms after the last fault: ${left.what}`,
     });
   for (const { deaths } of system.processes)
     for (const what of deaths) violations.push({ rule: 'no process ends by itself', what });
@@ -48,7 +48,7 @@ export async function settle(
   await stop('consumer');
   await stop('relay');
   violations.push(...(await leftRunning(system)));
-  return { problems: violations, stuck: left };
+  return { problems: violations, stuck: left.total };
 }
 
 /** What of the load is still in the server when all its processes have stopped. */

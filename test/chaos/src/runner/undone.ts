@@ -11,8 +11,15 @@ const HANDLED = `
          (select count(*) from ledger)::integer + (select count(*) from lost_to_retention)::integer as handled,
          (select count(*) from waybill.dead_letter d where d.topic = $1)::integer as dead`;
 
-/** Deliveries, timers, half messages and sagas that are not done: the most of one of them. */
-export async function undone({ database, bus, local, sagas }: System): Promise<number> {
+/** What is not done yet: how many of each kind, and the partitions that are behind. */
+export interface Undone {
+  readonly total: number;
+  /** For a person. */
+  readonly what: string;
+}
+
+/** Reads what is not done: deliveries, what is due later, half messages, sagas, and the groups' lag. */
+export async function undone({ database, bus, local, sagas }: System): Promise<Undone> {
   const { rows } = await database.pool.query<{
     published: number;
     later: number;
@@ -28,10 +35,21 @@ export async function undone({ database, bus, local, sagas }: System): Promise<n
   const ongoing = await sagas.pool.query<{ open: number }>(OPEN_SAGAS);
   const [row] = rows;
   const [other] = others.rows;
-  if (row === undefined || other === undefined) return 1;
+  if (row === undefined || other === undefined) throw new Error('the tables of the load answer nothing');
   const groups = Object.keys(GROUPS);
-  let lag = 0;
-  for (const group of groups) for (const one of await groupLag(bus.session, group)) lag += one.lag;
-  const messages = row.published * groups.length - row.handled - other.handled - row.dead - other.dead;
-  return Math.max(other.done - row.halves, messages, lag, row.later, ongoing.rows[0]?.open ?? 1);
+  const counts: Record<string, number> = {
+    deliveries: row.published * groups.length - row.handled - other.handled - row.dead - other.dead,
+    'half messages': other.done - row.halves,
+    'delayed messages': row.later,
+    sagas: ongoing.rows[0]?.open ?? 0,
+  };
+  for (const group of groups)
+    for (const { topic, partition, position, endOffset, lag } of await groupLag(bus.session, group))
+      counts[`records of ${topic}/${partition}, where ${group} is reported at ${position} of ${endOffset}`] =
+        lag;
+  const left = Object.entries(counts).filter(([, count]) => count > 0);
+  return {
+    total: left.reduce((most, [, count]) => Math.max(most, count), 0),
+    what: left.map(([kind, count]) => `${count} ${kind}`).join(', '),
+  };
 }
