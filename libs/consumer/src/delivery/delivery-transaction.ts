@@ -1,35 +1,17 @@
-import {
-  type Clock,
-  FencedError,
-  HandlerAbandonedError,
-  isInfrastructureFailure,
-  isWaybillError,
-  type OpenTransaction,
-  type PgDatabase,
-  type SqlSession,
-  type TransactionRunner,
-} from '@waybill/kernel';
-import {
-  isConnectionLoss,
-  isServerTrouble,
-  isTransactionConflict,
-  readableThrown,
-  statement,
-  TransactionLostError,
-} from '@waybill/kernel/internal';
-import { type Sealer } from '@waybill/log';
-import { isSealedRecord, openRecord, plainRecord } from '@waybill/log/internal';
-import type { Codec, MessageSignatures } from '@waybill/outbox';
-import type { LaneRecord } from '../record/lane-record.js';
-import { controlOf, headersOf, keyOf, messageIdOf, locationOf } from '../record/record-fields.js';
-import type { Delivery } from '../handler/delivery.js';
-import type { Verdict, VerdictWriter } from './verdict-writer.js';
-import { readPayload } from './read-payload.js';
-import { nameTimeout } from './name-timeout.js';
+import { type Clock, FencedError, isInfrastructureFailure } from '@waybill/kernel';
+import { isConnectionLoss, TransactionLostError } from '@waybill/kernel/internal';
 import type { Subscription } from '../handler/subscription.js';
-import { drop, HandlerVerdict } from '../handler/handler-verdict.js';
-
-const askAlive = statement<[], Record<never, never>>('ask-alive', 'select 1 as alive');
+import type { LaneRecord } from '../record/lane-record.js';
+import {
+  type DeliveryDatabases,
+  type DeliveryLocation,
+  HandlerCalls,
+  type HandOver,
+  NotOpenedError,
+  RecordFailedError,
+} from './handler-calls.js';
+import { nameTimeout } from './name-timeout.js';
+import type { Verdict, VerdictWriter } from './verdict-writer.js';
 
 /** A record whose handler failed or returned a verdict other than "done", and the thrown value. */
 export interface FailedRecord {
@@ -51,44 +33,8 @@ export type TransactionOutcome =
   | { readonly done: readonly LaneRecord[]; readonly handledMs: number }
   | { readonly done: undefined; readonly failedAt: number | undefined; readonly error: unknown };
 
-/** The partition and the group of deliveries. */
-export interface DeliveryLocation {
-  readonly topic: string;
-  readonly partition: number;
-  readonly group: string;
-}
-
 /** The verdict "done" on records, in the effect's transaction: marks or a position, and the fence. */
 export type Verdicts = (done: readonly LaneRecord[]) => Verdict;
-
-/** The databases of a delivery. */
-export interface DeliveryDatabases {
-  /** The database of the group's progress. */
-  readonly database: PgDatabase;
-  /** Opens handlers' transactions, in that database. */
-  readonly transactions: TransactionRunner;
-  /** Whether verdict statements stay prepared on their connections. */
-  readonly prepared: boolean;
-  /** Verifies messages before their handlers run; undefined if signing is off. */
-  readonly signatures?: MessageSignatures | undefined;
-  /** Decrypts messages. */
-  readonly sealer: Sealer;
-  /** Codecs by topic, for replies that report a failed request. */
-  readonly codecs: Readonly<Record<string, Codec>>;
-}
-
-/** The context of a delivery, apart from its record. */
-interface HandOver {
-  readonly attempt: number;
-  readonly transaction: OpenTransaction<unknown>;
-  /** Aborts when the transaction can no longer be committed. */
-  readonly signal: AbortSignal;
-  /** The handlers' callbacks to run after the commit. */
-  readonly afterCommit: (() => Promise<unknown>)[];
-  /** Called with the index of each record that starts. */
-  readonly onRecord: (index: number) => void;
-  readonly batchMs: number;
-}
 
 /**
  * The connection was lost while these records were being handled or committed. Under this owner epoch it is unknown
@@ -105,39 +51,23 @@ export class DeliveryLostError extends Error {
   }
 }
 
-/** Thrown internally to roll back a transaction because a record's handler failed. */
-class RecordFailedError extends Error {
-  constructor(
-    readonly at: number,
-    override readonly cause: unknown,
-  ) {
-    super('the handler of a record failed');
-  }
-}
-
-/**
- * Thrown internally when a message cannot be opened now: the key of its subject is in the log or in the service's database, and
- * that one does not answer. Its handler has not run, so this says nothing about the message.
- */
-class NotOpenedError extends Error {
-  constructor(override readonly cause: unknown) {
-    super('the key of a message could not be read');
-  }
-}
-
 /**
  * Runs the handlers of a batch in one transaction of the service's database, which ends with the statements that store the
  * verdicts, under the fence. No savepoints: a batch in which one fails is rolled back, and run again in parts.
  */
 export class DeliveryTransaction {
+  readonly #calls: HandlerCalls;
+
   constructor(
     private readonly databases: DeliveryDatabases,
-    private readonly location: DeliveryLocation,
+    location: DeliveryLocation,
     private readonly subscription: Subscription,
     private readonly writer: VerdictWriter,
     private readonly signal: AbortSignal,
     private readonly clock: Clock,
-  ) {}
+  ) {
+    this.#calls = new HandlerCalls(databases, location, subscription, signal, clock);
+  }
 
   /**
    * Runs records once.
@@ -170,14 +100,8 @@ export class DeliveryTransaction {
       done = await this.databases.transactions.run({
         work: async (transaction) => {
           const startedAt = this.clock.monotonic();
-          const handled = await this.#handle(records, {
-            attempt,
-            transaction,
-            signal,
-            afterCommit,
-            onRecord,
-            batchMs,
-          });
+          const hand = { attempt, transaction, signal, afterCommit, onRecord, batchMs };
+          const handled = await this.#calls.each(records, hand);
           handledMs = this.clock.monotonic() - startedAt;
           runningAt = undefined;
           underWay = handled;
@@ -227,100 +151,7 @@ export class DeliveryTransaction {
       );
     if (isInfrastructureFailure(error) || error instanceof FencedError) throw error;
     // A time-out, or a failure at COMMIT such as a deferred constraint.
-    const named = nameTimeout(error, this.#locationOf(records[at ?? 0] as LaneRecord));
+    const named = nameTimeout(error, this.#calls.locationOf(records[at ?? 0] as LaneRecord));
     return { done: undefined, failedAt: at, error: named };
-  }
-
-  /** @returns the records that were handled: the first ones, if the time of the batch was over before the last */
-  async #handle(records: readonly LaneRecord[], hand: HandOver): Promise<readonly LaneRecord[]> {
-    const { session } = hand.transaction;
-    const endAt = this.clock.monotonic() + hand.batchMs;
-    for (const [index, record] of records.entries()) {
-      if (this.signal.aborted)
-        throw new FencedError(`The delivery of ${this.#locationOf(record)} was stopped`);
-      if (index > 0) {
-        if (this.clock.monotonic() >= endAt) return records.slice(0, index);
-        // Settings made by the previous record's handler must not affect this one.
-        await session.resetSession?.();
-      }
-      hand.onRecord(index);
-      try {
-        await this.#handleOne(record, hand);
-        // It caught the error of a statement: nothing more can be done in this transaction, and the next one is not to blame.
-        if (session.failure !== undefined) throw session.failure;
-      } catch (thrown) {
-        // One of its statements may still be running, and every other statement would wait for it.
-        if (thrown instanceof HandlerAbandonedError || thrown instanceof NotOpenedError) throw thrown;
-        const error = readableThrown(thrown);
-        await assertOwnFailure(error, session);
-        throw new RecordFailedError(index, error);
-      }
-    }
-    return records;
-  }
-
-  async #handleOne(
-    record: LaneRecord,
-    { attempt, transaction, signal, afterCommit }: HandOver,
-  ): Promise<void> {
-    const { topic, partition } = this.location;
-    const location = this.#locationOf(record);
-    const { signatures, sealer, database } = this.databases;
-    signatures?.verify(topic, record.record, location);
-    const opened = isSealedRecord(record.record)
-      ? await openRecord(sealer, database.session, topic, record.record, location).catch(whyNotOpened)
-      : plainRecord(record.record);
-    const delivery: Delivery = {
-      topic,
-      partition,
-      offset: record.offset,
-      key: opened.wasSealed ? keyOf(opened) : record.key,
-      headers: headersOf(opened),
-      control: controlOf(record.record),
-      messageId: messageIdOf(record.record),
-      subject: opened.subject,
-      timestamp: new Date(record.record.timestampMs),
-      attempt,
-      isRedriven: record.isRedriven === true,
-      payload: readPayload(opened, this.subscription, location),
-      transaction: transaction.handle,
-      session: transaction.session,
-      signal,
-      afterCommit: (work) => afterCommit.push(work),
-    };
-    const reply = await this.subscription.handler(delivery);
-    // A returned verdict means the same as a thrown one.
-    if (reply instanceof HandlerVerdict) throw reply;
-  }
-
-  #locationOf(record: LaneRecord): string {
-    return locationOf(this.location.topic, this.location.partition, record.offset);
-  }
-}
-
-/** A message whose subject was erased is not handled. @throws the verdict to drop it, or the error */
-function whyNotOpened(error: unknown): never {
-  if (isInfrastructureFailure(error)) throw new NotOpenedError(error);
-  throw isWaybillError(error) && error.code === 'SUBJECT_ERASED' ? drop('its subject was erased') : error;
-}
-
-/**
- * Rethrows a handler's error if it is not the message's fault: if the transaction's connection is lost, or the server
- * rolled the transaction back for reasons of its own. This is determined from the transaction, not from the error: a
- * handler also calls other servers, and their time-outs count as attempts.
- */
-async function assertOwnFailure(error: unknown, session: SqlSession): Promise<void> {
-  if (!isInfrastructureFailure(error)) return;
-  const state = await stateOf(session);
-  if (state === 'lost') throw new TransactionLostError(error, false);
-  if (state === 'failed' && (isTransactionConflict(error) || isServerTrouble(error))) throw error;
-}
-
-async function stateOf(session: SqlSession): Promise<'open' | 'failed' | 'lost'> {
-  try {
-    await session.run(askAlive);
-    return 'open';
-  } catch (error) {
-    return isConnectionLoss(error) ? 'lost' : 'failed';
   }
 }

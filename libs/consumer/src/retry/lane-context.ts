@@ -3,7 +3,7 @@ import type { Topic, Topics } from '@waybill/log';
 import type { PartitionProgress } from '../progress/partition-progress.js';
 import type { CircuitBreaker } from '../policy/circuit-breaker.js';
 import type { ConsumerCounters } from './consumer-counters.js';
-import type { DeliveryDatabases } from '../delivery/delivery-transaction.js';
+import type { DeliveryDatabases } from '../delivery/handler-calls.js';
 import type { RetryBudget } from '../policy/retry-budget.js';
 import type { AttemptOutcome } from './attempt-outcome.js';
 import type { Permits } from '../delivery/permits.js';

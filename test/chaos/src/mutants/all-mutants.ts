@@ -48,8 +48,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   'acknowledge-failures': {
     what: "a handler's error is swallowed and its message counts as done",
     faults: ['none'],
-    at: { file: 'consumer/dist/delivery/delivery-transaction.js' },
-    find: 'throw new RecordFailedError(index, error);',
+    at: { file: 'consumer/dist/delivery/handler-calls.js' },
+    find: 'throw new RecordFailedError(index, await ownFailure(thrown, session));',
     replace: 'continue;',
   },
   'forget-verdicts': {

@@ -67,8 +67,8 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   'error-swallowed': {
     what: "a handler's error counts as done",
     simulator: 'lane',
-    at: { file: 'consumer/dist/delivery/delivery-transaction.js' },
-    find: 'throw new RecordFailedError(index, error);',
+    at: { file: 'consumer/dist/delivery/handler-calls.js' },
+    find: 'throw new RecordFailedError(index, await ownFailure(thrown, session));',
     replace: 'continue;',
   },
   'charged-twice': {
