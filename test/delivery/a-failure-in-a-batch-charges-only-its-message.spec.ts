@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Delivery, Handler } from '@waybill/consumer';
+import { BatchFailure, type BatchHandler, type Delivery, type Handler } from '@waybill/consumer';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture, upTo } from '../support/fixture.js';
@@ -32,8 +32,18 @@ afterEach(async () => {
   await fixture.close();
 });
 
-describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
-  test.each([11, 12, 13, 14])(
+/** How the handler gets its messages, and whether it says which has failed. */
+type Calls = 'one by one' | 'in batches' | 'in batches, and names the failed one';
+
+describe.each<[Calls, 'key' | 'partition', readonly number[]]>([
+  ['one by one', 'key', [11, 12, 13, 14]],
+  ['one by one', 'partition', [11, 12, 13, 14]],
+  ['in batches', 'key', [21, 22]],
+  ['in batches', 'partition', [23]],
+  ['in batches, and names the failed one', 'key', [24, 25]],
+  ['in batches, and names the failed one', 'partition', [26]],
+])('messages %s in order %s', (how, concurrency, seeds) => {
+  test.each(seeds)(
     'every message takes effect once, and only those that fail by themselves are charged (seed %i)',
     async (seed) => {
       const moods = moodsOf(seed);
@@ -56,7 +66,10 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
       };
       await floor.publish(upTo(MESSAGES).map((n) => ({ n, key: `key-${n % KEYS}` })));
       const retry = { maxAttempts: ATTEMPTS, immediateAttempts: 0, delayMs: 5 };
-      const consumer = await floor.consume(handler, { concurrency, retry, batchMs: 10_000 });
+      const consumer =
+        how === 'one by one'
+          ? await floor.consume(handler, { concurrency, retry, batchMs: 10_000 })
+          : await floor.consumeBatches(batched(handler, how), { concurrency, retry, batch: { max: 50 } });
       const hopeless = upTo(MESSAGES).filter((n) => HOPELESS.includes(moods[n] as Mood));
       const letters = async (): Promise<{ n: number; attempts: number; reason: string }[]> => {
         const { rows } = await fixture.database.pool.query<{ n: number; attempts: number; reason: string }>(
@@ -155,6 +168,18 @@ test('a handler that is slow at times holds up only those behind it in its trans
   expect(seen.findLast(({ xid }) => xid === slow)?.n).toBe(20);
   expect(new Set(seen.map(({ xid }) => xid)).size).toBeLessThan(30);
 });
+
+function batched(handler: Handler, how: Calls): BatchHandler {
+  return async (deliveries) => {
+    for (const [index, delivery] of deliveries.entries()) {
+      try {
+        await handler(delivery);
+      } catch (error) {
+        throw how === 'in batches' ? error : new BatchFailure(index, error);
+      }
+    }
+  };
+}
 
 function numberOf({ payload }: Delivery): number {
   return (payload as { n: number }).n;

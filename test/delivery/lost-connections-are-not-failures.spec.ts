@@ -51,7 +51,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     { subscriptions: [first] }: ConsumerDependencies,
     retry: RetryPolicyOptions,
   ): ConsumerDependencies['subscriptions'] => [
-    resolveSubscription('orders', first?.handler as Handler, { concurrency, retry }),
+    resolveSubscription('orders', first?.handling.handler as Handler, { concurrency, retry }),
   ];
   /** Handles six messages of different keys; the test decides how one of them fails. */
   const consume = async (odd: (tx: pg.PoolClient, n: number) => Promise<unknown>): Promise<void> => {

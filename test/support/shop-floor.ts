@@ -1,8 +1,12 @@
 import {
+  type BatchHandler,
+  type BatchSubscriptionOptions,
   type Consumer,
   type ConsumerOptions,
   type Handler,
+  resolveBatchSubscription,
   resolveSubscription,
+  type Subscription,
   type SubscriptionOptions,
 } from '@waybill/consumer';
 import { type Logger, PgDatabase, silentLogger } from '@waybill/kernel';
@@ -26,9 +30,22 @@ export class ShopFloor {
   constructor(private readonly fixture: Fixture) {}
 
   /** Starts a consumer of the group `test`. */
-  async consume(
+  consume(
     handler: Handler,
     subscription: SubscriptionOptions = {},
+    options: ConsumerOptions = {},
+    logger: Logger = silentLogger,
+  ): Promise<Consumer> {
+    return this.#consume(resolveSubscription('orders', handler, subscription), options, logger);
+  }
+
+  /** The same, with a batch handler. */
+  consumeBatches(handler: BatchHandler, subscription: BatchSubscriptionOptions = {}): Promise<Consumer> {
+    return this.#consume(resolveBatchSubscription('orders', handler, subscription));
+  }
+
+  async #consume(
+    subscription: Subscription,
     options: ConsumerOptions = {},
     logger: Logger = silentLogger,
   ): Promise<Consumer> {
@@ -37,7 +54,7 @@ export class ShopFloor {
     const consumer = consumerOf(
       {
         group: 'test',
-        subscriptions: [resolveSubscription('orders', handler, subscription)],
+        subscriptions: [subscription],
         database: fixture.database,
         transactions: runnerOn(handlers),
         log: fixture.engine,

@@ -6,9 +6,15 @@ export type { Delivery } from './handler/delivery.js';
 export { type Headers, type ReplyStatus } from './reply/reply.js';
 export { type RetryBudgetOptions } from './policy/retry-budget.js';
 export { type AttemptOutcome } from './retry/attempt-outcome.js';
+export { BatchFailure, type BatchHandler, type BatchOptions } from './handler/batch.js';
 export {
+  type BatchHandling,
+  type BatchSubscriptionOptions,
   type Handler,
+  type Handling,
+  resolveBatchSubscription,
   resolveSubscription,
+  type SingleHandling,
   type Subscription,
   type SubscriptionOptions,
 } from './handler/subscription.js';

@@ -15,6 +15,7 @@ export {
   REQUEST_ID_HEADER,
 } from './reply/reply.js';
 export { listRedriven, parkedBacklogs, readAllPositions, readOwnEpochs } from './statements.generated.js';
+export { droppedBy, failureIn } from './handler/batch.js';
 export { isTopicPattern, TopicPatterns } from './handler/topic-pattern.js';
 export { resolveRetryPolicy, retryDelayMs } from './policy/retry-policy.js';
 export { PostgresBudgetStore, RedisBudgetStore } from './policy/retry-budget-store.js';

@@ -146,7 +146,8 @@ export {
   Timers,
   type TimerServiceOptions,
 } from '@waybill/timer';
-export { type RetryPolicyOptions } from '@waybill/consumer';
+export { BatchFailure, type RetryPolicyOptions } from '@waybill/consumer';
+export { type BatchExtra } from './server/batch-extras.js';
 export { getWaybillToken, InjectWaybill, type WaybillProvided } from './injection/waybill-token.js';
 export { RequestGuard } from './guards/request-guard.js';
 export { waybillTransport } from './options/instance-name.js';

@@ -5,6 +5,7 @@ import type { LaneRecord } from '../record/lane-record.js';
 import {
   type DeliveryDatabases,
   type DeliveryLocation,
+  type HandledRecords,
   HandlerCalls,
   type HandOver,
   NotOpenedError,
@@ -19,22 +20,29 @@ export interface FailedRecord {
   readonly error: unknown;
 }
 
-/** The result of a batch: the records that are done and committed, and the one that failed; the rest is to be run later. */
+/**
+ * The result of a batch: the records that are done (or were dropped) and committed, and the one that failed; the rest is to be
+ * run later.
+ */
 export interface BatchOutcome {
   readonly done: readonly LaneRecord[];
   readonly failed: FailedRecord | undefined;
 }
 
 /**
- * The result of a transaction. Either the records that are done and committed: all, or the first ones if the time of the batch
- * was over; and how long their handlers took, in milliseconds. Or nothing is done, and `failedAt` is the index of the record at which it failed; undefined if it failed as a whole.
+ * The result of a transaction. Either the records that are done and committed (all, or the first ones if the time of the batch
+ * was over), those of them that were dropped, and how long their handlers took, in milliseconds. Or nothing is done, and
+ * `failedAt` is the index of the record at which it failed; undefined if it failed as a whole.
  */
 export type TransactionOutcome =
-  | { readonly done: readonly LaneRecord[]; readonly handledMs: number }
+  | (HandledRecords & { readonly handledMs: number })
   | { readonly done: undefined; readonly failedAt: number | undefined; readonly error: unknown };
 
-/** The verdict "done" on records, in the effect's transaction: marks or a position, and the fence. */
-export type Verdicts = (done: readonly LaneRecord[]) => Verdict;
+/**
+ * The verdict "done" on records, and "dropped" on some of them, in the effect's transaction: marks or a position, and the
+ * fence.
+ */
+export type Verdicts = (done: readonly LaneRecord[], dropped: ReadonlySet<LaneRecord>) => Verdict;
 
 /**
  * The connection was lost while these records were being handled or committed. Under this owner epoch it is unknown
@@ -89,28 +97,28 @@ export class DeliveryTransaction {
     let runningAt: number | undefined;
     // The records that may have caused a connection loss: the running one, or all of them during the commit.
     let underWay: readonly LaneRecord[] = [];
-    const onRecord = (index: number): void => {
+    const onStart = (index: number | undefined): void => {
       runningAt = index;
-      underWay = [records[index] as LaneRecord];
+      underWay = index === undefined ? records : [records[index] as LaneRecord];
     };
     let verdict: Verdict | undefined;
-    let done: readonly LaneRecord[];
+    let all: HandledRecords;
     let handledMs = 0;
     try {
-      done = await this.databases.transactions.run({
+      all = await this.databases.transactions.run({
         work: async (transaction) => {
           const startedAt = this.clock.monotonic();
-          const hand = { attempt, transaction, signal, afterCommit, onRecord, batchMs };
-          const handled = await this.#calls.each(records, hand);
+          const hand = { attempt, transaction, signal, afterCommit, onStart, batchMs };
+          const handled = await this.#calls.handle(records, hand);
           handledMs = this.clock.monotonic() - startedAt;
           runningAt = undefined;
-          underWay = handled;
+          underWay = handled.done;
           return handled;
         },
         timeoutMs: this.#limitMs(records, batchMs),
-        last: (handled: readonly LaneRecord[]) => {
+        last: ({ done, dropped }: HandledRecords) => {
           this.writer.assertNotStopped();
-          verdict = verdicts(handled);
+          verdict = verdicts(done, new Set(dropped.keys()));
           return this.writer.prepared(verdict.statements);
         },
       });
@@ -122,13 +130,13 @@ export class DeliveryTransaction {
     // A callback that throws synchronously must not hide from the lane that all is committed.
     await Promise.allSettled(afterCommit.map(async (work) => work()));
     verdict?.committed();
-    return { done, handledMs };
+    return { ...all, handledMs };
   }
 
   /** The last record of a batch begins before the time of the batch is over, and has its own time then. */
   #limitMs(records: readonly LaneRecord[], batchMs: number): number {
-    const { maxProcessingMs } = this.subscription;
-    return records.length === 1 ? maxProcessingMs : maxProcessingMs + batchMs;
+    const { maxProcessingMs, handling } = this.subscription;
+    return records.length === 1 || handling.kind === 'batch' ? maxProcessingMs : maxProcessingMs + batchMs;
   }
 
   /**

@@ -21,8 +21,9 @@ import type { Sealer } from '@waybill/log';
 import { isSealedRecord, openRecord, plainRecord } from '@waybill/log/internal';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
 import type { Delivery } from '../handler/delivery.js';
+import { type BatchHandler, droppedBy, failureIn } from '../handler/batch.js';
 import { drop, HandlerVerdict } from '../handler/handler-verdict.js';
-import type { Subscription } from '../handler/subscription.js';
+import type { Handler, Subscription } from '../handler/subscription.js';
 import type { LaneRecord } from '../record/lane-record.js';
 import { controlOf, headersOf, keyOf, locationOf, messageIdOf } from '../record/record-fields.js';
 import { readPayload } from './read-payload.js';
@@ -60,16 +61,25 @@ export interface HandOver {
   readonly signal: AbortSignal;
   /** The handlers' callbacks to run after the commit. */
   readonly afterCommit: (() => Promise<unknown>)[];
-  /** Called with the index of each record that starts. */
-  readonly onRecord: (index: number) => void;
+  /** Called with the index of each record that starts; undefined when all of them start. */
+  readonly onStart: (index: number | undefined) => void;
   /** No handler begins later than this after the first one, in milliseconds. */
   readonly batchMs: number;
 }
 
+/** The records that were handled, and those of them that their batch handler dropped, with its reasons. */
+export interface HandledRecords {
+  readonly done: readonly LaneRecord[];
+  readonly dropped: ReadonlyMap<LaneRecord, string>;
+}
+
+const NONE_DROPPED: ReadonlyMap<LaneRecord, string> = new Map();
+
 /** Thrown internally to roll back a transaction because a record's handler failed. */
 export class RecordFailedError extends Error {
+  /** @param at the record's index; undefined if it is not known which of several has failed */
   constructor(
-    readonly at: number,
+    readonly at: number | undefined,
     override readonly cause: unknown,
   ) {
     super('the handler of a record failed');
@@ -97,24 +107,31 @@ export class HandlerCalls {
   ) {}
 
   /**
-   * Calls the handler with one record after the other.
-   * @returns the records that were handled: the first ones, if the time of the batch was over before the last
+   * Calls the handler, with one record after the other or with all of them.
+   * @returns the records that were handled; the first ones, if the time of the batch was over before the last
    * @throws RecordFailedError, NotOpenedError; HandlerAbandonedError; FencedError if the lane was stopped; an infrastructure
    *   failure of the transaction
    */
-  async each(records: readonly LaneRecord[], hand: HandOver): Promise<readonly LaneRecord[]> {
+  handle(records: readonly LaneRecord[], hand: HandOver): Promise<HandledRecords> {
+    const { handling } = this.subscription;
+    return handling.kind === 'single'
+      ? this.#each(handling.handler, records, hand)
+      : this.#together(handling.handler, records, hand);
+  }
+
+  async #each(handler: Handler, records: readonly LaneRecord[], hand: HandOver): Promise<HandledRecords> {
     const { session } = hand.transaction;
     const endAt = this.clock.monotonic() + hand.batchMs;
     for (const [index, record] of records.entries()) {
       this.#assertNotStopped(record);
       if (index > 0) {
-        if (this.clock.monotonic() >= endAt) return records.slice(0, index);
+        if (this.clock.monotonic() >= endAt) return { done: records.slice(0, index), dropped: NONE_DROPPED };
         // Settings made by the previous record's handler must not affect this one.
         await session.resetSession?.();
       }
-      hand.onRecord(index);
+      hand.onStart(index);
       try {
-        const reply = await this.subscription.handler(await this.#deliveryOf(record, hand));
+        const reply = await handler(await this.#deliveryOf(record, hand));
         // A returned verdict means the same as a thrown one.
         if (reply instanceof HandlerVerdict) throw reply;
         // It caught the error of a statement: nothing more can be done in this transaction, and the next one is not to blame.
@@ -123,7 +140,41 @@ export class HandlerCalls {
         throw new RecordFailedError(index, await ownFailure(thrown, session));
       }
     }
-    return records;
+    return { done: records, dropped: NONE_DROPPED };
+  }
+
+  async #together(
+    handler: BatchHandler,
+    records: readonly LaneRecord[],
+    hand: HandOver,
+  ): Promise<HandledRecords> {
+    const { session } = hand.transaction;
+    const deliveries: Delivery[] = [];
+    for (const [index, record] of records.entries()) {
+      this.#assertNotStopped(record);
+      hand.onStart(index);
+      try {
+        deliveries.push(await this.#deliveryOf(record, hand));
+      } catch (thrown) {
+        throw new RecordFailedError(index, await ownFailure(thrown, session));
+      }
+    }
+    hand.onStart(undefined);
+    try {
+      const reply = await handler(deliveries);
+      if (session.failure !== undefined) throw session.failure;
+      const dropped = droppedBy(reply, records.length);
+      // The transaction of a single message ends like that of any handler: what it wrote is rolled back.
+      const [first] = dropped;
+      if (first !== undefined && records.length === 1) throw first.verdict;
+      const reasons = dropped.map(
+        ({ index, verdict }) => [records[index] as LaneRecord, verdict.reason] as const,
+      );
+      return { done: records, dropped: new Map(reasons) };
+    } catch (thrown) {
+      const { at, error } = failureIn(thrown, records.length);
+      throw new RecordFailedError(at, await ownFailure(error, session));
+    }
   }
 
   async #deliveryOf(

@@ -3,6 +3,7 @@ import { flag } from '@waybill/kernel/internal';
 import { type Codec, type GivenTopicSchema, jsonCodec, PayloadContract } from '@waybill/outbox';
 import { resolveRetryPolicy, type RetryPolicy, type RetryPolicyOptions } from '../policy/retry-policy.js';
 import type { CircuitBreakerOptions } from '../policy/circuit-breaker.js';
+import { type BatchHandler, type BatchOptions, resolveBatch, type ResolvedBatch } from './batch.js';
 import type { Delivery } from './delivery.js';
 import { isMeantForAsker } from '../reply/remote-error.js';
 
@@ -53,10 +54,33 @@ export type SubscriptionOptions = Given<typeof SPECS> & {
   readonly circuitBreaker?: CircuitBreakerOptions;
 };
 
+/** Options of a subscription with a batch handler. `maxProcessingMs` holds for a whole batch. */
+export type BatchSubscriptionOptions = Omit<
+  SubscriptionOptions,
+  'transactionBatch' | 'batchMs' | 'replies'
+> & {
+  readonly batch?: BatchOptions;
+};
+
+/** A handler that gets one message a call. */
+export interface SingleHandling {
+  readonly kind: 'single';
+  readonly handler: Handler;
+}
+
+/** A handler that gets several messages a call. */
+export interface BatchHandling extends ResolvedBatch {
+  readonly kind: 'batch';
+  readonly handler: BatchHandler;
+}
+
+/** What a subscription calls. */
+export type Handling = SingleHandling | BatchHandling;
+
 /** A topic, the handler of its messages, and how it is run. */
 export interface Subscription extends Resolved<typeof SPECS> {
   readonly topic: string;
-  readonly handler: Handler;
+  readonly handling: Handling;
   readonly retry: RetryPolicy;
   readonly codec: Codec;
   readonly contract: PayloadContract | undefined;
@@ -73,6 +97,19 @@ export function resolveSubscription(
   handler: Handler,
   options: SubscriptionOptions = {},
 ): Subscription {
+  return resolveHandling(topic, { kind: 'single', handler }, options);
+}
+
+/** A subscription whose handler gets several messages a call. @throws ConfigurationError */
+export function resolveBatchSubscription(
+  topic: string,
+  handler: BatchHandler,
+  { batch = {}, ...options }: BatchSubscriptionOptions = {},
+): Subscription {
+  return resolveHandling(topic, { kind: 'batch', handler, ...resolveBatch(topic, batch) }, options);
+}
+
+function resolveHandling(topic: string, handling: Handling, options: SubscriptionOptions): Subscription {
   const { retry, codec, schema, name, circuitBreaker, tellErrors = isMeantForAsker, ...rest } = options;
   const resolved = resolveOptions(`subscription to ${topic}`, SPECS, rest, () =>
     typeof tellErrors === 'function' ? [] : ['tellErrors must be a function'],
@@ -80,7 +117,7 @@ export function resolveSubscription(
   return {
     ...resolved,
     topic,
-    handler,
+    handling,
     retry: resolveRetryPolicy(retry),
     codec: codec ?? jsonCodec,
     contract: contractOf(topic, schema),

@@ -5,6 +5,7 @@ import { plainVerdict, type Verdict } from '../delivery/verdict-writer.js';
 import type { ParkedLane } from '../parked/parked-lane.js';
 import type { MessageToPark } from '../parked/parked-store.js';
 import type { LaneRecord } from '../record/lane-record.js';
+import type { Verdict as RecordVerdict } from '../progress/partition-progress.js';
 import type { FailureTools, FollowedMessage } from '../retry/follow-failure.js';
 import type { CrashCharges } from './crash-charges.js';
 import type { LaneProgress } from './lane-progress.js';
@@ -23,7 +24,9 @@ export class LogMessages {
   /** Makes an attempt with records that share a transaction, as long as they succeed. */
   async run(records: readonly LaneRecord[], attempt: number, permit: Permit): Promise<BatchOutcome> {
     if (records.length === 0) return { done: [], failed: undefined };
-    return this.tools.attempts.run(records, attempt, permit, (done) => this.#verdict(done, 'done'));
+    return this.tools.attempts.run(records, attempt, permit, (done, dropped) =>
+      this.#verdict(done, (record) => (dropped.has(record) ? 'dropped' : 'done')),
+    );
   }
 
   /** Parks messages. @param more statements to commit with it */
@@ -34,7 +37,7 @@ export class LogMessages {
   ): Promise<void> {
     const verdict = this.#verdict(
       messages.map(({ record }) => record),
-      'parked',
+      () => 'parked',
     );
     await this.parked.park(messages, verdict, permit, more);
   }
@@ -44,7 +47,7 @@ export class LogMessages {
     return {
       record,
       history: { attempts: 0, failingSince: undefined },
-      verdict: (kind) => this.#verdict([record], kind),
+      verdict: (kind) => this.#verdict([record], () => kind),
       awaitOperator: (failing, letter, permit) =>
         this.park([{ ...failing, delayMs: 'decision' }], permit, letter),
       wait: async (failing, delayMs, permit) => {
@@ -65,15 +68,16 @@ export class LogMessages {
    * The position is the verdict on all records below it. Those above, which have overtaken others in order `key`, are marked;
    * so are there those that were not handled, for those who look what became of them.
    */
-  #verdict(
-    records: readonly LaneRecord[],
-    kind: 'done' | 'dead' | 'parked' | 'expired' | 'dropped',
-  ): Verdict {
+  #verdict(records: readonly LaneRecord[], kindOf: (record: LaneRecord) => RecordVerdict): Verdict {
     const { progress } = this.tools.environment;
     const position = this.window.positionWith(records);
-    const isMarked = kind !== 'done' && !this.#isInTurn;
-    const marked = records.map(({ offset }) => offset).filter((offset) => isMarked || offset >= position);
-    const marks = marked.length === 0 ? [] : [progress.mark(marked, kind)];
+    const byKind = new Map<RecordVerdict, number[]>();
+    for (const record of records) {
+      const kind = kindOf(record);
+      if (record.offset < position && (kind === 'done' || this.#isInTurn)) continue;
+      byKind.set(kind, [...(byKind.get(kind) ?? []), record.offset]);
+    }
+    const marks = [...byKind].map(([kind, offsets]) => progress.mark(offsets, kind));
     const committed = (): void => this.window.done(records);
     if (position > this.progress.position) return this.progress.advance(position, marks, committed);
     return plainVerdict([...marks, progress.fence()], committed);

@@ -51,6 +51,8 @@ export class PartitionLane {
   readonly #charges: CrashCharges;
   /** The batches that are running, by their permits, and when they began. */
   readonly #batches = new Map<Permit, number>();
+  /** Since when records have waited for a batch handler that wants more of them. */
+  #fillingSince: number | undefined;
   #parkedIsNext = true;
   #isParking = false;
 
@@ -169,7 +171,7 @@ export class PartitionLane {
     }
     const blockedMs = breaker?.waitMs ?? 0;
     const now = context.clock.monotonic();
-    const nextAt = Math.min(this.#parked.queue.nextDueAt ?? Infinity, this.#joinUntil(now) ?? Infinity);
+    const nextAt = Math.min(this.#parked.queue.nextDueAt ?? Infinity, this.#notBefore(now) ?? Infinity);
     this.#alarm.set(blockedMs > 0 ? now + blockedMs : nextAt);
   }
 
@@ -185,6 +187,21 @@ export class PartitionLane {
     for (const [permit, startedAt] of this.#batches)
       if (permit.isHeld && startedAt + timeMs > now) return startedAt + timeMs;
     return undefined;
+  }
+
+  /** Until when the next batch of records from the log has to wait; undefined if it need not. */
+  #notBefore(now: number): number | undefined {
+    return this.#joinUntil(now) ?? this.#fillUntil(now);
+  }
+
+  /** Until when few waiting records wait for more, because their batch handler wants that. */
+  #fillUntil(now: number): number | undefined {
+    const { handling } = this.environment.subscription;
+    const { pendingCount } = this.#window;
+    if (handling.kind === 'single' || handling.waitMs === 0 || pendingCount === 0) return undefined;
+    this.#fillingSince ??= now;
+    const until = this.#fillingSince + handling.waitMs;
+    return pendingCount >= this.#attempts.mostTogether || until <= now ? undefined : until;
   }
 
   /** Parked messages and those from the log take turns, so that neither blocks the other. */
@@ -218,9 +235,10 @@ export class PartitionLane {
     const { queue } = this.#parked;
     if (this.#parked.blocksLog || this.#progress.isAwaited) return undefined;
     if (subscription.concurrency === 'partition' && queue.runningCount > 0) return undefined;
-    if (this.#joinUntil(this.environment.context.clock.monotonic()) !== undefined) return undefined;
+    if (this.#notBefore(this.environment.context.clock.monotonic()) !== undefined) return undefined;
     const most = breaker?.onlyOne === true ? 1 : this.#attempts.mostTogether;
     const batch = this.#window.take(most, (key) => queue.isBlocked(key));
+    this.#fillingSince = undefined;
     return batch && { parked: undefined, batch, alone: batch.alone };
   }
 

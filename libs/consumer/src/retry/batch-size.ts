@@ -14,10 +14,15 @@ export class BatchSize {
   #limit = 1;
   #handlerMs: number | undefined;
 
-  /** @param batchMs how long the handlers of one transaction should take together, in milliseconds */
+  /**
+   * @param batchMs how long the handlers of one transaction should take together, in milliseconds
+   * @param how `one call`: one handler takes all messages of a transaction, and it is the more worth the more there are,
+   *   however long it takes
+   */
   constructor(
     private readonly transactionBatch: number,
     private readonly batchMs: number,
+    private readonly how: 'a call each' | 'one call' = 'a call each',
   ) {}
 
   get most(): number {
@@ -30,6 +35,7 @@ export class BatchSize {
   }
 
   get #fitting(): number {
+    if (this.how === 'one call') return this.transactionBatch;
     return this.#handlerMs === undefined ? 1 : Math.floor(this.batchMs / Math.max(this.#handlerMs, 0.001));
   }
 

@@ -16,6 +16,7 @@ import { BatchSize } from './batch-size.js';
 import type { ConnectionLosses } from './connection-losses.js';
 import { isHandlersTrouble } from './decide-retry.js';
 import { fieldsOf, type LaneEnvironment } from './lane-context.js';
+import { reportDropped } from './report-outcome.js';
 
 /** While the breaker is half open, a retry in place checks this often whether it may continue, in milliseconds. */
 const BREAKER_POLL_MS = 100;
@@ -44,9 +45,12 @@ export class LaneAttempts {
     private readonly repeated: RepeatedWork,
   ) {
     const { subscription, context } = environment;
-    const { asksForBatches, transactionBatch, batchMs } = subscription;
+    const { handling, asksForBatches, transactionBatch, batchMs } = subscription;
     const mayShare = asksForBatches || context.databases.transactions.resetsSession === true;
-    this.#size = new BatchSize(mayShare ? transactionBatch : 1, batchMs);
+    this.#size =
+      handling.kind === 'batch'
+        ? new BatchSize(handling.max, batchMs, 'one call')
+        : new BatchSize(mayShare ? transactionBatch : 1, batchMs);
   }
 
   /** How many messages may share the next transaction. */
@@ -113,7 +117,8 @@ export class LaneAttempts {
       const outcome = await this.#untilDecided(part, attempt, permit, verdicts);
       if (outcome.done !== undefined) {
         this.#size.succeeded(outcome.done.length, outcome.handledMs);
-        context.counters.done += outcome.done.length;
+        context.counters.done += outcome.done.length - outcome.dropped.size;
+        for (const [record, reason] of outcome.dropped) this.#noteDropped(record, attempt, reason);
         this.hasProgressed = true;
         done.push(...outcome.done);
         // The time of the batch is over: the others are run later.
@@ -127,6 +132,11 @@ export class LaneAttempts {
       parts = [...partsOf(part, failedAt), ...(failedAt === undefined ? parts : [])];
     }
     return { done, failed: undefined };
+  }
+
+  #noteDropped(record: LaneRecord, attempt: number, reason: string): void {
+    const failing = { record, error: undefined, attempts: attempt, failingForMs: 0 };
+    reportDropped(this.environment, failing, reason);
   }
 
   async #untilDecided(

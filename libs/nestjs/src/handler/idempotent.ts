@@ -11,6 +11,8 @@ import { ConfigurationError } from '@waybill/kernel';
 import { show } from '@waybill/kernel/internal';
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import { GUARD_KINDS, type IdempotentGuard } from '../guards/guard-kind.js';
+import { isBatch } from './batch-payloads.js';
+import { type Once, onceEach } from './idempotent-batch.js';
 import { WaybillContext } from './waybill-context.js';
 
 /**
@@ -40,6 +42,8 @@ export interface DeclaredGuard {
  * Lets a message take effect once in an `@EventPattern` handler; put it above or below that decorator. A duplicate does
  * not run the handler again; the handler's result is stored, so it must be JSON. Pipes run within the guard, class-wide
  * and global interceptors around it.
+ *
+ * Of a batch handler's messages it gets those that it has not handled before. `lease` is not for batch handlers.
  *
  * With `lease`, do not write through the delivery's transaction: the effect is marked as done before that transaction
  * commits, and if it does not commit, the effect is not repeated.
@@ -94,8 +98,25 @@ class IdempotentInterceptor implements NestInterceptor {
         `${name} was called by another transport: use MessageIdGuard or LeaseGuard there`,
       ]);
     }
-    const messageId = id === undefined ? context.messageId : id(rpc.getData(), context);
-    return from(context.guards.once({ guard, name, messageId, context }, () => lastValueOf(next)));
+    const { guards } = context;
+    const once = (payload: unknown, one: WaybillContext, work: () => Promise<unknown>): Promise<unknown> => {
+      const messageId = id === undefined ? one.messageId : id(payload, one);
+      return guards.once({ guard, name, messageId, context: one }, work);
+    };
+    const data = rpc.getData<unknown>();
+    if (!isBatch(data)) return from(once(data, context, () => lastValueOf(next)));
+    const each = context.singles.map(
+      (one, index): Once =>
+        async (work) =>
+          once(data[index], one, work),
+    );
+    return from(
+      onceEach(each, (fresh) => {
+        data.splice(0, Infinity, ...fresh.map((index) => data[index]));
+        context.keepOnly(fresh);
+        return lastValueOf(next);
+      }),
+    );
   }
 }
 

@@ -6,22 +6,43 @@ import type { HandlerGuards } from '../guards/handler-guards.js';
 import { type SagaContext, sagaContextOf } from '../sagas/saga-context.js';
 
 /**
- * What `@Ctx()` gives a handler: the current delivery.
+ * What `@Ctx()` gives a handler: the current delivery. A batch handler finds its messages in `deliveries`; everything else that
+ * differs among them is that of the first.
  *
  * @typeParam Transaction type of the transaction's handle; `Prisma.TransactionClient` with Prisma
  */
 export class WaybillContext<Transaction = PgTransactionHandle> extends BaseRpcContext<[Delivery]> {
+  readonly #deliveries: Delivery[];
+
   /**
+   * @param deliveries one, or those of a batch
    * @param guards the instance's guards, for handlers with `@Idempotent`
    * @param locks the instance's locks, for handlers of saga commands
    */
   constructor(
-    delivery: Delivery,
+    deliveries: readonly [Delivery, ...Delivery[]],
     /** @internal */
     readonly guards?: HandlerGuards,
     private readonly locks?: SagaLocks,
   ) {
-    super([delivery]);
+    super([deliveries[0]]);
+    this.#deliveries = [...deliveries];
+  }
+
+  /** The messages of a batch handler's call, in the order of the payloads; otherwise the one message. */
+  get deliveries(): readonly Delivery[] {
+    return this.#deliveries;
+  }
+
+  /** Of each message of the batch. @internal */
+  get singles(): WaybillContext<Transaction>[] {
+    return this.#deliveries.map((delivery) => new WaybillContext([delivery], this.guards, this.locks));
+  }
+
+  /** Leaves only these messages of the batch. @internal */
+  keepOnly(indexes: readonly number[]): void {
+    const kept = indexes.flatMap((index) => this.#deliveries[index] ?? []);
+    this.#deliveries.splice(0, Infinity, ...kept);
   }
 
   private get delivery(): Delivery {

@@ -1,7 +1,9 @@
 import {
+  type BatchHandler,
   type Delivery,
   HandlerVerdict,
   type PatternSubscription,
+  resolveBatchSubscription,
   resolveSubscription,
   type Subscription,
   type SubscriptionOptions,
@@ -17,7 +19,9 @@ import {
 } from '@nestjs/microservices';
 import { callOf, isRelease } from '@waybill/saga/internal';
 import { databaseTime } from '@waybill/timer/internal';
+import { type BatchExtra, batchOf, batchProblems } from './batch-extras.js';
 import { allOf, lastOf, valuesOf } from './handler-stream.js';
+import { batchPayloads, pipeEachPayload } from '../handler/batch-payloads.js';
 import { guardOf } from '../handler/idempotent.js';
 import { keepOriginalErrors } from './keep-original-errors.js';
 import { RequestReplies } from '../requests/request-replies.js';
@@ -91,6 +95,7 @@ export class WaybillServer
       now: async () => (await waybill.database.session.run(databaseTime))[0]?.nowMs ?? 0,
     });
     keepOriginalErrors();
+    pipeEachPayload();
   }
 
   /**
@@ -154,8 +159,9 @@ export class WaybillServer
     await new Promise((resolve) => setImmediate(resolve));
     if (this.#listens > 1 && [...this.#handlers.values()].every(({ length }) => length % 2 === 0))
       throw connectedTwice(this.waybill.name);
-    if (this.#problems.length > 0)
-      throw new ConfigurationError('Waybill cannot serve every handler', this.#problems);
+    const inBatches = [...this.#handlers].flatMap(([topic, handlers]) => batchProblems(topic, handlers));
+    if (this.#problems.length + inBatches.length > 0)
+      throw new ConfigurationError('Waybill cannot serve every handler', [...this.#problems, ...inBatches]);
     const patterns = this.#subscriptions();
     const named = patterns.filter(({ pattern }) => !isTopicPattern(pattern));
     await this.waybill.start();
@@ -211,6 +217,9 @@ export class WaybillServer
           replies: this.#replies(handlers),
           ...(handlers[0].extras as SubscriptionOptions | undefined),
         };
+        const [first] = handlers;
+        const batch = batchOf(first);
+        if (batch !== undefined) return this.#subscribeBatch(topic, first, batch, given);
         const handle = (delivery: Delivery): Promise<unknown> =>
           this.waybill.handlerDurations.measure(topic, () =>
             this.#asks(handlers, delivery)
@@ -221,6 +230,36 @@ export class WaybillServer
       };
       return { pattern, subscribe };
     });
+  }
+
+  #subscribeBatch(
+    topic: string,
+    handler: MessageHandler,
+    { type, ...batch }: BatchExtra,
+    given: SubscriptionOptions,
+  ): Subscription {
+    const handle: BatchHandler = ([first, ...others]) =>
+      first === undefined
+        ? Promise.resolve()
+        : this.waybill.handlerDurations.measure(topic, () =>
+            this.#handleBatch(handler, [first, ...others], type),
+          );
+    return resolveBatchSubscription(topic, handle, { ...given, batch });
+  }
+
+  /** Resolves to what a batch handler returned. */
+  #handleBatch(
+    handler: MessageHandler,
+    deliveries: readonly [Delivery, ...Delivery[]],
+    type: BatchExtra['type'],
+  ): Promise<unknown> {
+    const [{ session, transaction, signal }] = deliveries;
+    return this.#hooked(deliveries, (context) =>
+      this.waybill.ambient.within(session, transaction, async () => {
+        const payloads = await Promise.all(deliveries.map((delivery) => this.#dataOf(delivery)));
+        return lastOf(valuesOf(await handler(batchPayloads(payloads, type), context), signal));
+      }),
+    );
   }
 
   /** The topics of saga command handlers. */
@@ -241,12 +280,20 @@ export class WaybillServer
 
   /** Resolves to the handler's verdict, if it gave one. */
   #handle(handlers: Handlers, delivery: Delivery): Promise<unknown> {
+    return this.#hooked([delivery], (context) => this.#replied(handlers, delivery, context));
+  }
+
+  /** Runs work between Nest's hooks. */
+  #hooked(
+    deliveries: readonly [Delivery, ...Delivery[]],
+    run: (context: WaybillContext) => Promise<unknown>,
+  ): Promise<unknown> {
     const { guards, sagas } = this.waybill;
-    const context = new WaybillContext(delivery, guards.handlers, sagas.locks);
+    const context = new WaybillContext(deliveries, guards.handlers, sagas.locks);
     return new Promise((resolve, reject) => {
       const work = async (): Promise<void> => {
         try {
-          resolve(await this.#replied(handlers, delivery, context));
+          resolve(await run(context));
         } catch (error) {
           reject(error as Error);
         } finally {

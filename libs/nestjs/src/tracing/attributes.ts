@@ -47,6 +47,15 @@ export function delivered(
   };
 }
 
+/** What the messages of a batch have in common. */
+export function deliveredTogether(group: string, partition: number, messages: number): Attributes {
+  return {
+    'messaging.destination.partition.id': String(partition),
+    'messaging.consumer.group.name': group,
+    'messaging.batch.message_count': messages,
+  };
+}
+
 /** How a message was settled. */
 export function settled({ attempts, delayMs, error }: AttemptOutcome): Attributes {
   const isFailure = error !== undefined && !(error instanceof HandlerVerdict);

@@ -1,11 +1,12 @@
 import type { Context, ProxyTracerProvider, Span, Tracer } from '@opentelemetry/api';
-import { type Delivery, HandlerVerdict, type AttemptOutcome } from '@waybill/consumer';
+import { type AttemptOutcome, BatchFailure, type Delivery, HandlerVerdict } from '@waybill/consumer';
 import type { TraceHeaders } from '@waybill/outbox';
 import type { SagaState } from '@waybill/saga';
 import type { TransitionToTrace } from '@waybill/saga/internal';
 import {
   conversation,
   delivered,
+  deliveredTogether,
   errorType,
   operation,
   settled as settledAttributes,
@@ -85,6 +86,28 @@ export class Spans {
     const options = { kind: SpanKind.CONSUMER, attributes, links };
     const span = this.#tracer.startSpan(`process ${topic}`, options, around);
     return this.#within(span, around, work, (outcome) => this.#note(span, delivery, outcome));
+  }
+
+  /** Runs a batch handler in a span of its own, which is linked to the traces of all its messages. */
+  handleBatch<T>(deliveries: readonly Delivery[], work: () => Promise<T>): Promise<T> {
+    const [first] = deliveries;
+    if (first === undefined) return work();
+    if (deliveries.length === 1) return this.handle(first, work);
+    const { propagation, ROOT_CONTEXT, SpanKind, trace } = this.api;
+    const links = deliveries.flatMap(({ headers }) => {
+      const context = trace.getSpanContext(propagation.extract(ROOT_CONTEXT, headers));
+      return context === undefined ? [] : [{ context }];
+    });
+    const attributes = {
+      ...operation('process', 'process', first.topic),
+      ...deliveredTogether(this.group, first.partition, deliveries.length),
+    };
+    const options = { kind: SpanKind.CONSUMER, attributes, links, root: true };
+    const span = this.#tracer.startSpan(`process ${first.topic}`, options, ROOT_CONTEXT);
+    return this.#within(span, ROOT_CONTEXT, work, (outcome) => {
+      const failed = outcome instanceof BatchFailure ? deliveries[outcome.index] : undefined;
+      if (failed !== undefined) this.#note(span, failed, (outcome as BatchFailure).cause);
+    });
   }
 
   /** A span for the outcome of a message that was not done, a child of the span of its attempt. */
@@ -196,7 +219,7 @@ export class Spans {
   }
 
   #fail(span: Span, error: unknown): void {
-    span.setAttribute('error.type', errorType(error));
+    span.setAttribute('error.type', errorType(error instanceof BatchFailure ? error.cause : error));
     span.setStatus({ code: this.api.SpanStatusCode.ERROR });
   }
 }

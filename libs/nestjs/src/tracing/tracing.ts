@@ -1,5 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Delivery, PatternSubscription, AttemptOutcome, Subscription } from '@waybill/consumer';
+import type {
+  AttemptOutcome,
+  Delivery,
+  Handling,
+  PatternSubscription,
+  Subscription,
+} from '@waybill/consumer';
 import type { TraceHeaders } from '@waybill/outbox';
 import type { PassTrace, RelayTrace } from '@waybill/outbox/internal';
 import type { SagaState } from '@waybill/saga';
@@ -60,18 +66,36 @@ export class Tracing implements RelayTrace, SagaTrace {
   };
 
   /** A subscription with traced deliveries: what a handler publishes belongs to the trace of its message. */
-  readonly subscription = (subscription: Subscription): Subscription => {
-    const { handler } = subscription;
+  readonly subscription = (subscription: Subscription): Subscription => ({
+    ...subscription,
+    handling: this.#handling(subscription.handling),
+  });
+
+  #handling(handling: Handling): Handling {
+    if (handling.kind === 'batch') {
+      const { handler } = handling;
+      return {
+        ...handling,
+        // What it publishes may come from any of its messages: without a span of its own there is no trace to carry on.
+        handler: (deliveries: readonly Delivery[]) => {
+          const spans = this.#spans;
+          return spans === undefined
+            ? handler(deliveries)
+            : spans.handleBatch(deliveries, () => handler(deliveries));
+        },
+      };
+    }
+    const { handler } = handling;
     const handle = (delivery: Delivery): Promise<unknown> =>
       underWay.run(delivery, handler, delivery) as Promise<unknown>;
     return {
-      ...subscription,
-      handler: (delivery) => {
+      ...handling,
+      handler: (delivery: Delivery) => {
         const spans = this.#spans;
         return spans === undefined ? handle(delivery) : spans.handle(delivery, () => handle(delivery));
       },
     };
-  };
+  }
 
   /** The same as {@link subscription}, for subscriptions to all topics that match. */
   readonly pattern = ({ pattern, subscribe }: PatternSubscription): PatternSubscription => ({

@@ -298,7 +298,7 @@ function subscriptionOf(
     subscription = resolveSubscription('orders', handler, { concurrency, transactionBatch, batchMs, retry });
     resolved.set(name, subscription);
   }
-  return { ...subscription, handler };
+  return { ...subscription, handling: { kind: 'single', handler } };
 }
 
 const TOPIC = {
