@@ -16,6 +16,7 @@ const LIVE = 10_000;
 /** Messages of a backlog. */
 const BACKLOG: Readonly<Record<PeerName, number>> = {
   waybill: 100_000,
+  batch: 100_000,
   table: 100_000,
   graphile: 20_000,
   pgboss: 50_000,
@@ -28,6 +29,9 @@ export interface DeliveryFigures {
   /** From a transaction with one message to the handler's insert: messages per second, and CPU time of all processes. */
   readonly e2ePerSecond: number;
   readonly e2eCpuMsPerThousand: number;
+  /** The same with a batch handler. */
+  readonly e2eBatchPerSecond: number;
+  readonly e2eBatchCpuMsPerThousand: number;
   readonly tablePerSecond: number;
   readonly tableCpuMsPerThousand: number;
   readonly graphilePerSecond: number;
@@ -35,6 +39,9 @@ export interface DeliveryFigures {
   /** A backlog of messages whose handler does nothing, by one consumer. */
   readonly drainPerSecond: number;
   readonly drainCpuMsPerThousand: number;
+  /** The same with a batch handler. */
+  readonly drainBatchPerSecond: number;
+  readonly drainBatchCpuMsPerThousand: number;
   /** From the producer's COMMIT to the handler at 500 messages a second: in two processes, and in one. */
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -132,12 +139,16 @@ export async function benchDelivery(
   return {
     e2ePerSecond: of(live, 'waybill', 'perSecond'),
     e2eCpuMsPerThousand: of(live, 'waybill', 'cpu'),
+    e2eBatchPerSecond: of(live, 'batch', 'perSecond'),
+    e2eBatchCpuMsPerThousand: of(live, 'batch', 'cpu'),
     tablePerSecond: of(live, 'table', 'perSecond'),
     tableCpuMsPerThousand: of(live, 'table', 'cpu'),
     graphilePerSecond: of(live, 'graphile', 'perSecond'),
     pgbossPerSecond: of(live, 'pgboss', 'perSecond'),
     drainPerSecond: of(drained, 'waybill', 'perSecond'),
     drainCpuMsPerThousand: of(drained, 'waybill', 'cpu'),
+    drainBatchPerSecond: of(drained, 'batch', 'perSecond'),
+    drainBatchCpuMsPerThousand: of(drained, 'batch', 'cpu'),
     p50Ms: rounded(median(apart.map(({ p50 }) => p50)), 2),
     p99Ms: rounded(median(apart.map(({ p99 }) => p99)), 2),
     p50SameProcessMs: rounded(median(together.map(({ p50 }) => p50)), 2),

@@ -3,12 +3,13 @@ import pg from 'pg';
 import { graphilePeer } from './peers/graphile-peer.js';
 import { pgbossPeer } from './peers/pgboss-peer.js';
 import { tablePeer } from './peers/table-peer.js';
-import { waybillPeer } from './peers/waybill-peer.js';
+import { waybillBatchPeer, waybillPeer } from './peers/waybill-peer.js';
 import type { Peer, Stop, Work } from './peer.js';
 
 /** The systems that are compared, by name. */
 export const PEERS = {
   waybill: waybillPeer,
+  batch: waybillBatchPeer,
   table: tablePeer,
   graphile: graphilePeer,
   pgboss: pgbossPeer,

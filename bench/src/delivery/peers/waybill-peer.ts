@@ -1,10 +1,25 @@
-import { type Handler, resolveSubscription } from '@waybill/consumer';
+import {
+  type BatchHandler,
+  type Handler,
+  resolveBatchSubscription,
+  resolveSubscription,
+  type Subscription,
+} from '@waybill/consumer';
 import type pg from 'pg';
 import { Connected } from '../../place.js';
 import { Drain } from '../../outbox/drain.js';
 import { migrate } from '@waybill/schema';
 import { Waybill } from '@waybill/nestjs';
-import { type Handled, INSERT_EFFECT, keyOf, payloadOf, type Peer, type Work } from '../peer.js';
+import {
+  type Handled,
+  INSERT_EFFECT,
+  INSERT_EFFECTS,
+  keyOf,
+  payloadOf,
+  type Peer,
+  type Stop,
+  type Work,
+} from '../peer.js';
 
 const TOPIC = 'orders.placed';
 const FILL = `
@@ -19,8 +34,8 @@ const silent = {
   error: (message: string) => console.error(message),
 };
 
-/** Waybill without options: publishing and relay in the producers' process, the group in the consumer's. */
-export const waybillPeer: Peer = {
+/** Publishing and relay in the producers' process, the group in the consumer's; no options. */
+const places: Omit<Peer, 'consume'> = {
   async prepare(url) {
     await migrate({ connectionString: url });
     const connected = new Connected({ service: url, bus: url });
@@ -42,18 +57,40 @@ export const waybillPeer: Peer = {
     await drain.connected.database.pool.query(FILL, [TOPIC, messages]);
     await drain.run(messages).finally(() => drain.close());
   },
-
-  async consume(url, work, handled) {
-    const waybill = new Waybill('consumer', {
-      database: { connectionString: url },
-      group: 'bench',
-      relay: false,
-      logger: silent,
-    });
-    await waybill.consume({ subscriptions: [resolveSubscription(TOPIC, handlerOf(work, handled))] });
-    return () => waybill.stop();
-  },
 };
+
+/** With a handler of single messages. */
+export const waybillPeer: Peer = {
+  ...places,
+  consume: (url, work, handled) => consume(url, resolveSubscription(TOPIC, handlerOf(work, handled))),
+};
+
+/** With a batch handler. */
+export const waybillBatchPeer: Peer = {
+  ...places,
+  consume: (url, work, handled) =>
+    consume(url, resolveBatchSubscription(TOPIC, batchHandlerOf(work, handled), { batch: { max: 500 } })),
+};
+
+async function consume(url: string, subscription: Subscription): Promise<Stop> {
+  const waybill = new Waybill('consumer', {
+    database: { connectionString: url },
+    group: 'bench',
+    relay: false,
+    logger: silent,
+  });
+  await waybill.consume({ subscriptions: [subscription] });
+  return () => waybill.stop();
+}
+
+function batchHandlerOf(work: Work, handled: Handled): BatchHandler {
+  return async (deliveries) => {
+    const numbers = deliveries.map(({ payload }) => (payload as { n: number }).n);
+    const [{ transaction } = { transaction: undefined }] = deliveries;
+    if (work === 'insert') await (transaction as pg.PoolClient).query(INSERT_EFFECTS, [numbers]);
+    for (const n of numbers) handled(n);
+  };
+}
 
 function handlerOf(work: Work, handled: Handled): Handler {
   return async ({ payload, transaction }) => {
