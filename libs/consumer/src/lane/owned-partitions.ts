@@ -245,11 +245,7 @@ export class OwnedPartitions {
     const lane = this.#partitions.get(batch.partitionId)?.lane;
     if (lane === undefined) return;
     this.#working.add(lane);
-    try {
-      lane.feed(batch);
-    } catch (error) {
-      this.fail(batch.partitionId, error);
-    }
+    lane.feed(batch);
   }
 
   /** Has every lane checked again, for example after reading operators' decisions. */
@@ -264,7 +260,11 @@ export class OwnedPartitions {
   pump(): void {
     if (this.dependencies.membership.leaseLapsed) return;
     for (const lane of this.#working) {
-      lane.pump();
+      try {
+        lane.pump();
+      } catch (error) {
+        this.fail(lane.partitionId, error);
+      }
       if (lane.stopped || lane.isIdle) this.#working.delete(lane);
     }
   }

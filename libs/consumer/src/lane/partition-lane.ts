@@ -6,12 +6,13 @@ import { RepeatedWork } from '../delivery/repeated-work.js';
 import { VerdictWriter } from '../delivery/verdict-writer.js';
 import { ParkedLane, type RedrivenRow } from '../parked/parked-lane.js';
 import type { ParkedRow } from '../parked/parked-store.js';
-import { type LaneRecord, laneRecords } from '../record/lane-record.js';
+import type { LaneRecord } from '../record/lane-record.js';
 import { expire, type FailureTools, followFailure, giveUp } from '../retry/follow-failure.js';
 import { LaneAttempts } from '../retry/lane-attempts.js';
 import { fieldsOf, type LaneEnvironment } from '../retry/lane-context.js';
 import type { LaneStart } from '../retry/lane-start.js';
 import { CrashCharges } from './crash-charges.js';
+import { FetchedBatches } from './fetched-batches.js';
 import { LaneAlarm } from './lane-alarm.js';
 import type { LaneJob } from './lane-job.js';
 import { LaneJobs } from './lane-jobs.js';
@@ -22,10 +23,9 @@ import { LogMessages } from './log-messages.js';
 
 /** The position is stored when it is this far ahead of the stored one, and by {@link PartitionLane.tick}. */
 const POSITION_STEP = 256;
-/**
- * Maximum number of records that wait in memory, and maximum distance between the oldest open record and the newest.
- */
+/** Maximum number of decoded records that wait. */
 const MOST_PENDING = 500;
+/** Maximum distance between the oldest open record and the newest. */
 const WIDEST_SPAN = 10_000;
 /** Maximum number of records that are parked in one transaction. */
 const PARKED_TOGETHER = 100;
@@ -37,6 +37,7 @@ const PARKED_TOGETHER = 100;
  */
 export class PartitionLane {
   readonly #window: LaneWindow<LaneRecord>;
+  readonly #fetched: FetchedBatches;
   readonly #abort = new AbortController();
   /** Cuts short the waits between attempts. */
   readonly #closing = new AbortController();
@@ -76,6 +77,7 @@ export class PartitionLane {
     const { concurrency } = subscription;
     const { marked, checksum } = stored;
     this.#window = new LaneWindow(concurrency, position, marked, suspectEnd, isSuspect, checksum);
+    this.#fetched = new FetchedBatches(this.#window);
     const repeated = new RepeatedWork({ clock, logger, fields: fieldsOf(environment), closing });
     this.#writer = new VerdictWriter({ ...databases, stopped, repeated });
     const location = { topic: topic.name, partition, group };
@@ -104,7 +106,7 @@ export class PartitionLane {
 
   /** The offset to fetch from, or undefined while enough records wait. */
   get wanted(): number | undefined {
-    if (this.#closing.signal.aborted) return undefined;
+    if (this.#closing.signal.aborted || !this.#fetched.isEmpty) return undefined;
     if (this.#window.pendingCount >= MOST_PENDING || this.#window.span >= WIDEST_SPAN) return undefined;
     return this.#window.nextOffset;
   }
@@ -128,6 +130,7 @@ export class PartitionLane {
   /** Notes that what the lane has read is what this history of the log holds. */
   confirm(history: LogHistory): void {
     this.history = history;
+    this.#fetched.clear();
   }
 
   /** What it has read. */
@@ -153,13 +156,13 @@ export class PartitionLane {
 
   /** Adds a fetched batch. */
   feed(batch: FetchedBatch): void {
-    const { lastOffset, checksum } = batch;
-    this.#window.add(laneRecords(batch, this.#window.nextOffset), lastOffset, checksum);
+    this.#fetched.add(batch);
   }
 
-  /** Starts what may run, while there are permits. */
+  /** Starts what may run, while there are permits. @throws CorruptRecordError for what was fed */
   pump(): void {
     const { breaker, context } = this.environment;
+    this.#fetched.fill(MOST_PENDING);
     this.#parkBlocked();
     while (!this.#closing.signal.aborted && (breaker?.waitMs ?? 0) === 0) {
       const permit = context.permits.tryAcquire();
@@ -239,6 +242,7 @@ export class PartitionLane {
     const most = breaker?.onlyOne === true ? 1 : this.#attempts.mostTogether;
     const batch = this.#window.take(most, (key) => queue.isBlocked(key));
     this.#fillingSince = undefined;
+    this.#fetched.fill(MOST_PENDING);
     return batch && { parked: undefined, batch, alone: batch.alone };
   }
 
@@ -286,7 +290,8 @@ export class PartitionLane {
 
   /** Whether there is nothing to start until something is fed, parked or redriven. */
   get isIdle(): boolean {
-    return this.#window.pendingCount === 0 && this.#jobs.count === 0 && this.#parked.queue.size === 0;
+    const waiting = this.#window.pendingCount + this.#jobs.count + this.#parked.queue.size;
+    return waiting === 0 && this.#fetched.isEmpty;
   }
 
   /** Whether {@link tick} has something to store. */

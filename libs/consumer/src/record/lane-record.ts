@@ -1,4 +1,4 @@
-import { decodeBatch, type FetchedBatch, type LogRecord } from '@waybill/log';
+import { decodeBatch, type DecodeOptions, type FetchedBatch, type LogRecord } from '@waybill/log';
 import { keyOf } from './record-fields.js';
 
 /** A record as a lane uses it: its place and its key. */
@@ -12,9 +12,9 @@ export interface LaneRecord {
   readonly isRedriven?: boolean;
 }
 
-/** The records of a fetched batch from an offset on, for a lane. */
-export function laneRecords({ data, bucketSeq }: FetchedBatch, fromOffset: number): LaneRecord[] {
-  return decodeBatch(data, { fromOffset }).map((record) => ({
+/** Records of a fetched batch, for a lane. */
+export function laneRecords({ data, bucketSeq }: FetchedBatch, options: DecodeOptions): LaneRecord[] {
+  return decodeBatch(data, options).map((record) => ({
     offset: record.offset,
     key: keyOf(record),
     bucketSeq,

@@ -65,6 +65,8 @@ export interface DecodeOptions {
   readonly at?: number;
   /** Records before this offset are left out, default none: a fetch returns the whole batch around an offset. */
   readonly fromOffset?: number;
+  /** Maximum number of records that are returned, default all: the bytes behind them are not looked at. */
+  readonly most?: number;
   /** Whether the CRC is computed first, default true. Pass false only for bytes that `verifyBatch` has seen. */
   readonly verify?: boolean;
 }
@@ -152,7 +154,7 @@ export function verifyBatch(buffer: Buffer, at = 0): BatchHeader {
  * @throws CorruptRecordError for anything that is not a complete, uncompressed batch of messages.
  */
 export function decodeBatch(buffer: Buffer, options: DecodeOptions = {}): LogRecord[] {
-  const { at = 0, fromOffset = 0, verify = true } = options;
+  const { at = 0, fromOffset = 0, most = Infinity, verify = true } = options;
   const header = verify ? verifyBatch(buffer, at) : readBatchHeader(buffer, at);
   if (!verify) requireWhole(buffer, at, header);
   requireReadable(header);
@@ -179,6 +181,7 @@ export function decodeBatch(buffer: Buffer, options: DecodeOptions = {}): LogRec
       const timestampMs = header.timestampType === 'append' ? header.maxTimestampMs : created;
       records.push(readRecord(reader, offset, timestampMs));
       if (reader.at !== recordEnd) throw impossibleRecord(header, index);
+      if (records.length === most) return records;
     }
     reader.at = recordEnd;
     reader.end = end;
