@@ -46,7 +46,7 @@ export class WaybillContext<Transaction = PgTransactionHandle> extends BaseRpcCo
   }
 
   private get delivery(): Delivery {
-    return this.args[0];
+    return this.#deliveries[0] ?? this.args[0];
   }
 
   /**

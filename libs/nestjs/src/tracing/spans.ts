@@ -106,7 +106,7 @@ export class Spans {
     const span = this.#tracer.startSpan(`process ${first.topic}`, options, ROOT_CONTEXT);
     return this.#within(span, ROOT_CONTEXT, work, (outcome) => {
       const failed = outcome instanceof BatchFailure ? deliveries[outcome.index] : undefined;
-      if (failed !== undefined) this.#note(span, failed, (outcome as BatchFailure).cause);
+      if (failed !== undefined) this.#note(span, failed, outcome);
     });
   }
 
@@ -210,7 +210,8 @@ export class Spans {
   }
 
   /** Records a verdict, and the parent of the outcome's span. */
-  #note(span: Span, delivery: Delivery, outcome: unknown): void {
+  #note(span: Span, delivery: Delivery, result: unknown): void {
+    const outcome = causeOf(result);
     if (typeof outcome !== 'object' || outcome === null) return;
     if (outcome instanceof HandlerVerdict)
       span.addEvent('messaging.waybill.verdict', { 'messaging.waybill.verdict.kind': outcome.kind });
@@ -219,9 +220,14 @@ export class Spans {
   }
 
   #fail(span: Span, error: unknown): void {
-    span.setAttribute('error.type', errorType(error instanceof BatchFailure ? error.cause : error));
+    span.setAttribute('error.type', errorType(causeOf(error)));
     span.setStatus({ code: this.api.SpanStatusCode.ERROR });
   }
+}
+
+/** What the failure of a batch is to the message that failed. */
+function causeOf(error: unknown): unknown {
+  return error instanceof BatchFailure ? error.cause : error;
 }
 
 function locationOf({ topic, partition, offset }: Pick<Delivery, 'topic' | 'partition' | 'offset'>): string {
