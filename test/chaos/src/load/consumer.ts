@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  BatchFailure,
+  type BatchHandler,
   Consumer,
   deadLetter,
   type Delivery,
   ProgressRetention,
+  resolveBatchSubscription,
   resolveSubscription,
 } from '@waybill/consumer';
 import { PgTransactionRunner } from '@waybill/kernel';
@@ -72,6 +75,15 @@ async function handle(delivery: Delivery): Promise<void> {
   }
 }
 
+/** The members of one group handle batches. */
+const MOST_TOGETHER = 50;
+const handleBatch: BatchHandler = async (deliveries) => {
+  for (const [index, delivery] of deliveries.entries())
+    await handle(delivery).catch((error: unknown) => {
+      throw new BatchFailure(index, error);
+    });
+};
+
 /** Handles a half message. */
 async function handleHalf({ payload, transaction }: Delivery): Promise<void> {
   await (transaction as PoolClient).query('insert into half_ledger (n) values ($1)', [(payload as Order).n]);
@@ -91,7 +103,14 @@ consumer = new Consumer(
       ...(settings.handlesOthers
         ? [resolveSubscription(LATER_TOPIC, handleLater), resolveSubscription(HALF_TOPIC, handleHalf)]
         : []),
-      resolveSubscription(TOPIC, handle, { concurrency, retry, maxProcessingMs: 4_000 }),
+      concurrency === 'key'
+        ? resolveSubscription(TOPIC, handle, { concurrency, retry, maxProcessingMs: 4_000 })
+        : resolveBatchSubscription(TOPIC, handleBatch, {
+            concurrency,
+            retry,
+            maxProcessingMs: 4_000,
+            batch: { max: MOST_TOGETHER },
+          }),
     ],
     database,
     transactions: new PgTransactionRunner(database),
