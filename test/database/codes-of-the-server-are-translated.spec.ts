@@ -77,7 +77,12 @@ const CASES: readonly (readonly [state: string, code: string, work: () => Promis
   ['3F000', 'MIGRATION_REQUIRED', () => one.query('create table no_such_schema.t (n int)')],
   ['26000', 'CONFIGURATION_INVALID', () => one.query('execute no_such_statement')],
   ['42P05', 'CONFIGURATION_INVALID', () => run('prepare twice as select 1', 'prepare twice as select 1')],
-  ['57014', 'DATABASE_UNAVAILABLE', () => run(`set statement_timeout to '20ms'`, 'select pg_sleep(5)')],
+  [
+    '57014',
+    'DATABASE_UNAVAILABLE',
+    // Of the transaction: through a pooler the session's would be that of the next case as well.
+    () => run('begin', `set local statement_timeout to '20ms'`, 'select pg_sleep(5)'),
+  ],
   ['23505', 'DATABASE_REFUSED', () => one.query('insert into business values (1, 1)')],
   ['WB001', 'TOPIC_UNKNOWN', () => one.query(`select waybill.publish('nowhere', 'k', '{}')`)],
   ['WB003', 'FENCED', () => one.query(`select waybill.fence(1, 1, 1, waybill.incarnation())`)],

@@ -1,17 +1,16 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { PgDatabase, type PgTransactionRunner } from '@waybill/kernel';
+import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import pg from 'pg';
 import { Fixture } from '../support/fixture.js';
-import { runnerOn } from '../support/places.js';
 
 let fixture: Fixture;
 let handlers: PgDatabase;
 let runner: PgTransactionRunner;
 beforeEach(async () => {
   fixture = await Fixture.create({ orders: { partitions: 1 } });
-  // One connection, so that what is left on it meets the next transaction.
-  handlers = new PgDatabase({ connectionString: fixture.url, connectionsMax: 1 });
-  runner = runnerOn(handlers);
+  // One session, so that what is left on it meets the next transaction; its prepared statements are what goes wrong.
+  handlers = new PgDatabase({ connectionString: fixture.directUrl, connectionsMax: 1 });
+  runner = new PgTransactionRunner(handlers);
 });
 afterEach(async () => {
   await handlers.close();

@@ -1,23 +1,29 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { resolveSubscription } from '@waybill/consumer';
-import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
+import { PgDatabase } from '@waybill/kernel';
 import { PostgresLogEngine } from '@waybill/log/postgres';
 import { Waybill, WaybillHealthIndicator } from '@waybill/nestjs';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture, upTo } from '../support/fixture.js';
+import { runnerOn } from '../support/places.js';
 import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
 
 let fixture: Fixture;
-let proxy: TcpProxy;
+const proxies: TcpProxy[] = [];
 beforeEach(async () => {
   fixture = await Fixture.create({ orders: { partitions: 4 } });
-  proxy = await TcpProxy.start(fixture.url);
 });
 afterEach(async () => {
-  await proxy.close();
+  for (const proxy of proxies.splice(0)) await proxy.close();
   await fixture.close();
 });
+
+async function proxyFor(connectionString: string): Promise<TcpProxy> {
+  const proxy = await TcpProxy.start(connectionString);
+  proxies.push(proxy);
+  return proxy;
+}
 
 const effects = async (): Promise<number[]> =>
   (await fixture.database.pool.query<{ n: number }>('select n from effect order by n')).rows.map(
@@ -26,9 +32,16 @@ const effects = async (): Promise<number[]> =>
 
 describe('a whole service, when every connection goes silent', () => {
   let waybill: Waybill;
+  const silence = (): void => proxies.forEach((proxy) => proxy.silence());
+  const heal = (): void => proxies.forEach((proxy) => proxy.heal());
   beforeEach(async () => {
+    const { moduleOptions } = fixture;
+    const proxy = await proxyFor(fixture.url);
+    const bus = moduleOptions.bus && (await proxyFor(fixture.busUrl));
     waybill = new Waybill('default', {
+      ...moduleOptions,
       database: { connectionString: proxy.url, queryTimeoutMs: 1_500 },
+      ...(bus && { bus: { connectionString: bus.url, queryTimeoutMs: 1_500 } }),
       group: 'shop',
       consumer: { leaseMs: 20_000, heartbeatMs: 500, drainMs: 1_000 },
       handlers: { maxProcessingMs: 3_000 },
@@ -52,8 +65,8 @@ describe('a whole service, when every connection goes silent', () => {
 
   test('continues on new ones: relay, consumer and timers', async () => {
     for (let round = 1; round <= 3; round += 1) {
-      proxy.silence();
-      proxy.heal();
+      silence();
+      heal();
       for (const n of upTo(20)) await fixture.publish(round * 20 + n);
       await waitUntil(async () => (await effects()).length === (round + 1) * 20, {
         describe: () => `the messages of round ${round} take effect`,
@@ -64,7 +77,7 @@ describe('a whole service, when every connection goes silent', () => {
   });
 
   test("reports it in its health, and stops within the handlers' grace period and a few seconds", async () => {
-    proxy.silence();
+    silence();
     await fixture.publish(99);
     const health = new WaybillHealthIndicator(waybill);
     expect((await health.isHealthy())['waybill']).toMatchObject({ status: 'down' });
@@ -77,6 +90,7 @@ describe('a whole service, when every connection goes silent', () => {
 });
 
 test('a listener whose connection goes silent reconnects', async () => {
+  const proxy = await proxyFor(fixture.busDirectUrl);
   const database = new PgDatabase({ connectionString: proxy.url });
   const { signals } = new PostgresLogEngine(database, { proveMs: 50 });
   const heard: string[] = [];
@@ -86,7 +100,7 @@ test('a listener whose connection goes silent reconnects', async () => {
     await waitUntil(() => signals.listening, { describe: 'it listens' });
     proxy.silence();
     proxy.heal();
-    const { signals: other } = new PostgresLogEngine(fixture.database);
+    const { signals: other } = new PostgresLogEngine(fixture.bus);
     other.start();
     await waitUntil(
       () => {
@@ -103,14 +117,14 @@ test('a listener whose connection goes silent reconnects', async () => {
 });
 
 test('a transaction whose statement gets no response ends, and the pool is whole again', async () => {
+  const proxy = await proxyFor(fixture.url);
   const database = new PgDatabase({ connectionString: proxy.url, connectionsMax: 2, queryTimeoutMs: 300 });
   try {
     await database.pool.query('select 1');
     proxy.silence();
     await expect(database.runTogether([])).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
     proxy.heal();
-    const runner = new PgTransactionRunner(database);
-    await runner.run({
+    await runnerOn(database).run({
       timeoutMs: 60_000,
       work: ({ handle }) => handle.query('insert into effect (n) values (1)'),
     });

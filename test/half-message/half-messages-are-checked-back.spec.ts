@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { CheckBack, HalfMessageVerdict, HalfToCheck } from '@waybill/half-message';
+import { PgDatabase } from '@waybill/kernel';
 import { waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { Fixture, numbersOf, upTo } from '../support/fixture.js';
@@ -238,6 +239,20 @@ describe('a half message that was left open', () => {
     expect([...asked.values()].every((times) => times === 1)).toBe(true);
     expect(await floor.operations.list()).toMatchObject([{ state: 'prepared', checks: 0 }]);
     expect(await delivered()).toEqual(upTo(200).filter((n) => n > 0));
+  });
+
+  test('needs one connection for each verdict: as many as the pool has do not wait for another one', async () => {
+    const few = new PgDatabase({ connectionString: fixture.url, connectionsMax: 3 });
+    const { store } = floor.halvesOf(few);
+    for (const n of upTo(16)) await floor.halves.prepare(order(n));
+    const checker = floor.checker({ database: few, store, groupCheck: () => 'commit' });
+    try {
+      await checker.runOnce();
+      expect(checker.counts.commit).toBe(16);
+      expect(await delivered()).toEqual(upTo(16));
+    } finally {
+      await few.close();
+    }
   });
 
   test('refuses the late verdict of a checker whose claim has lapsed', async () => {

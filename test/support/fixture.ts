@@ -40,6 +40,8 @@ export class Fixture {
   readonly directUrl: string;
   readonly database: PgDatabase;
   readonly busUrl: string;
+  /** The same without the pooler. */
+  readonly busDirectUrl: string;
   /** The database of the bus; the same object as `database` where it is in that. */
   readonly bus: PgDatabase;
   readonly engine: LogEngine;
@@ -57,6 +59,7 @@ export class Fixture {
     this.directUrl = service.directUrl;
     this.database = new PgDatabase({ connectionString: this.url, connectionsMax: 30 });
     this.busUrl = ownBus?.connectionString ?? this.url;
+    this.busDirectUrl = ownBus?.directUrl ?? this.directUrl;
     this.bus =
       ownBus === undefined
         ? this.database

@@ -17,6 +17,7 @@ export async function appendRaw(
   { bus, topics }: Pick<Fixture, 'bus' | 'topics'>,
   records: readonly RawRecord[],
 ): Promise<void> {
+  await topics.list();
   const batches = await new BatchCollector(topics, 1_000_000).collect(async (add) => {
     for (const { topic, key = null, value = null, headers = {} } of records)
       add({

@@ -292,6 +292,7 @@ export class DeadLetters {
     headers: string,
     payload: Buffer | null,
   ): Promise<BoundStatement[]> {
+    await this.#sink.ready();
     return this.#sink.collect(async (add) =>
       add({
         id: Buffer.from(messageId),

@@ -177,6 +177,7 @@ export class HalfStore {
         deliveryOf(encoded, Math.floor(preparedMs + now - storedAt)).records,
     );
     const ids = halves.map(({ id }) => id);
+    await this.#sink.ready();
     const sending = await this.#collect(records);
     const statements = [bindStatement(commitPreparedHalves, ids, 'producer'), ...sending];
     await this.dependencies.database.withConnection(async (connection) => {
@@ -199,6 +200,8 @@ export class HalfStore {
     const { verdict, by, reason = null, epoch = null, from = OPEN, audit } = decision;
     const wanted = verdict === 'commit' ? STATE.committed : STATE.rolledBack;
     const claim = bindStatement(decideHalf, id, wanted, by, reason, epoch, from);
+    // Not within the transaction: decisions that hold all connections would wait for one more.
+    if (verdict === 'commit') await this.#sink.ready();
     return this.dependencies.database.withConnection(async (connection) => {
       try {
         const [rows] = await connection.runBatch([claim], { begin: true });

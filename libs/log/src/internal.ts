@@ -1,6 +1,7 @@
 /** Exports for Waybill's own packages only. They may change in any release: applications import `index`. */
 
 export { BatchCollector, headersTogether } from './append/batch-collector.js';
+export { KnownTopics } from './append/known-topics.js';
 export {
   isSealedRecord,
   type OpenedRecord,

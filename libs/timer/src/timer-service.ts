@@ -224,6 +224,7 @@ export class TimerService implements TimerAlarm {
       this.#raiseLow(low, probe.nowMs - LOW_MARGIN_MS);
       return 'idle';
     }
+    await this.#sink.ready();
     return this.#dependencies.database.withConnection(async (connection) => {
       try {
         return await this.#fire(connection, low);

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type Clock, describeError, FencedError, type Logger } from '@waybill/kernel';
 import { backoffMs } from '@waybill/kernel/internal';
 import type { Permit } from './permits.js';
@@ -19,7 +20,10 @@ export interface RepeatedWorkDependencies {
 
 /** Repeats the work of a lane after transient failures, and releases its permit while it waits. */
 export class RepeatedWork {
-  constructor(private readonly dependencies: RepeatedWorkDependencies) {}
+  constructor(private readonly dependencies: RepeatedWorkDependencies) {
+    // One for each key of the lane that pauses, until its pause ends: more than the ten that Node takes for a leak.
+    setMaxListeners(Infinity, dependencies.closing);
+  }
 
   /** Whether nothing more is to be started. */
   get isClosing(): boolean {

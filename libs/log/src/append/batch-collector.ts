@@ -1,4 +1,3 @@
-import { TopicUnknownError } from '@waybill/kernel';
 import { subjectKeyIdOf } from '../cipher/index.js';
 import { type ReadyBatch, sortForAppend } from '../engine/ready-batch.js';
 import type { Topics } from '../engine/topics.js';
@@ -36,7 +35,6 @@ export class BatchCollector {
   #ready: ReadyBatch[] = [];
   /** Of subjects, by partition, for the batch that is being built. */
   readonly #keyIds = new Map<number, Set<string>>();
-  #listed = false;
 
   /** @param batchBytes largest record batch, in bytes; a larger message gets its own batch */
   constructor(
@@ -45,23 +43,18 @@ export class BatchCollector {
   ) {}
 
   /**
-   * Collects the messages that `fill` adds. When it throws, nothing is kept for the next time.
+   * Collects the messages that `fill` adds, and runs no query: the topics have been read before. When it throws, nothing is
+   * kept for the next time.
    * @returns the batches, sorted for appending
    * @throws TopicUnknownError, MessageInvalidError when a message names a topic or a partition that does not exist,
    *   unless `fill` catches the error of `add`: then the message is left out
    */
   async collect(fill: (add: (message: MessageToCollect) => void) => Promise<void>): Promise<ReadyBatch[]> {
-    if (!this.#listed) await this.topics.list();
-    this.#listed = true;
     try {
       await fill((message) => this.#add(message));
       for (const [partitionId, builder] of this.#builders) this.#finish(partitionId, builder);
       this.#partitioner.nextBatch();
       return sortForAppend(this.#ready);
-    } catch (error) {
-      // The topic may have been created since the list was read: read it again for the next time.
-      if (error instanceof TopicUnknownError) await this.topics.list();
-      throw error;
     } finally {
       for (const builder of this.#builders.values()) this.#putBack(builder);
       this.#builders = new Map();

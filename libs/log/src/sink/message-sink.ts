@@ -6,6 +6,9 @@ import type { MessageToCollect } from '../append/batch-collector.js';
  * committed half messages, edited dead letters. Into the log where it is in the same database, otherwise into the outbox.
  */
 export interface MessageSink {
+  /** Reads the topics when that is due. To be called before the transaction, and so {@link collect} runs no query. */
+  ready(): Promise<void>;
+
   /**
    * Collects the messages that `fill` adds.
    * @returns the statements that send them, to be run last in the transaction

@@ -1,5 +1,6 @@
-import { type Bell, type BoundStatement, bindStatement, TopicUnknownError } from '@waybill/kernel';
+import { type Bell, type BoundStatement, bindStatement } from '@waybill/kernel';
 import type { MessageToCollect } from '../append/batch-collector.js';
+import { KnownTopics } from '../append/known-topics.js';
 import type { Topics } from '../engine/topics.js';
 import { EXPIRES_AT_HEADER, RESERVED_HEADER_PREFIX, SIGNATURE_HEADER } from '../record/record-headers.js';
 import { enqueueMessages } from '../statements.generated.js';
@@ -20,30 +21,30 @@ interface Row {
 
 /** Inserts into the outbox, from which the relay hands over to a log in another database. */
 export class OutboxSink implements MessageSink {
-  #listed = false;
+  readonly #known: KnownTopics;
 
   /** @param bell rung when messages wait for the relay of this process */
   constructor(
     private readonly topics: Topics,
     private readonly bell: Bell,
-  ) {}
+  ) {
+    this.#known = new KnownTopics(topics);
+  }
+
+  ready(): Promise<void> {
+    return this.#known.ready();
+  }
 
   async collect(
     fill: (add: (message: MessageToCollect) => void) => Promise<void>,
   ): Promise<BoundStatement[]> {
-    if (!this.#listed) await this.topics.list();
-    this.#listed = true;
     const rows: Row[] = [];
-    try {
-      await fill((message) => {
+    await this.#known.watch(() =>
+      fill((message) => {
         this.topics.place(message);
         rows.push(rowOf(message));
-      });
-    } catch (error) {
-      // The topic may have been created since the list was read: read it again for the next time.
-      if (error instanceof TopicUnknownError) await this.topics.list();
-      throw error;
-    }
+      }),
+    );
     return rows.length > 0 ? [insert(rows)] : [];
   }
 

@@ -1,7 +1,7 @@
 import { InvariantError, type PgConnection } from '@waybill/kernel';
 import { copyInteger } from '@waybill/kernel/internal';
 import { type MessageToCollect, type ReadyBatch, type Topics } from '@waybill/log';
-import { BatchCollector, type Rejection, rejectionOf } from '@waybill/log/internal';
+import { BatchCollector, KnownTopics, type Rejection, rejectionOf } from '@waybill/log/internal';
 import type { TimerCommand } from '@waybill/timer';
 import { OUTBOX_COLUMNS, type OutboxRow, readOutboxRow, readRowId, readTopic } from './outbox-row.js';
 import type { PassTrace } from './relay-trace.js';
@@ -72,6 +72,7 @@ const WIDEST_WINDOW = 1_000_000;
 /** Reads a difference of the outbox: messages for the log as record batches, scheduled ones as timers. */
 export class DifferenceReader {
   readonly #collector: BatchCollector;
+  readonly #known: KnownTopics;
   #width: number;
 
   constructor(
@@ -80,6 +81,7 @@ export class DifferenceReader {
   ) {
     this.#width = limits.windowRows;
     this.#collector = new BatchCollector(topics, limits.batchBytes);
+    this.#known = new KnownTopics(topics);
   }
 
   /** Width of the next window, in ids. */
@@ -98,6 +100,7 @@ export class DifferenceReader {
     let lastId = 0;
     let endId = 0;
     let complete = true;
+    await this.#known.ready();
     const batches = await this.#collector.collect((add) =>
       connection.copyOut(copyText(span), (row) => {
         endId = readRowId(row);
@@ -134,13 +137,16 @@ export class DifferenceReader {
     { excluded, onlyOf }: StoredReadOptions,
   ): Promise<{ readonly batches: ReadyBatch[]; readonly rows: number }> {
     let rows = 0;
-    const batches = await this.#collector.collect((add) =>
-      connection.copyOut(copyText(span), (row) => {
-        rows += 1;
-        if (excluded.has(readRowId(row)) || (onlyOf !== undefined && readTopic(row) !== onlyOf)) return;
-        const read = readOutboxRow(row);
-        if (read.timerAction === null) add({ ...read, timestampMs: read.createdAtMs });
-      }),
+    await this.#known.ready();
+    const batches = await this.#known.watch(() =>
+      this.#collector.collect((add) =>
+        connection.copyOut(copyText(span), (row) => {
+          rows += 1;
+          if (excluded.has(readRowId(row)) || (onlyOf !== undefined && readTopic(row) !== onlyOf)) return;
+          const read = readOutboxRow(row);
+          if (read.timerAction === null) add({ ...read, timestampMs: read.createdAtMs });
+        }),
+      ),
     );
     return { batches, rows };
   }
