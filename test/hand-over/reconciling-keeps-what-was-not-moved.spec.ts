@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { findDisagreement, reconcile } from '@waybill/outbox';
 import { type TestDatabase, waitUntil } from '@waybill/testing';
+import { TimerService } from '@waybill/timer';
 import { upTo } from '../support/fixture.js';
 import { copyOf, drain, OwnService, TestBus } from '../support/own-databases.js';
 
@@ -66,6 +67,32 @@ test('changes to timers that have not taken effect here, and not again those tha
   expect(await reconciled()).toBe(1);
   await drain(service.relay());
   expect(await service.value(timers)).toBe(2);
+});
+
+test('the cancelling of a timer whose message the log has from the time that was lost', async () => {
+  const { id } = await service.transaction((client) =>
+    service.outbox.publish(client, { topic: 'orders', payload: { n: 9 }, delayMs: 1 }),
+  );
+  await drain(service.relay());
+  await service.transaction((client) => service.outbox.cancelTimer(client, { id }));
+  const fired = async (): Promise<number> => {
+    const { database, log } = service;
+    const timers = new TimerService({ database, log });
+    while ((await timers.runOnce()) === 'again');
+    return timers.status.fired;
+  };
+  await goBack(async () => {
+    // The cancelling comes too late.
+    await waitUntil(async () => (await fired()) === 1, { describe: 'it is fired' });
+    await drain(service.relay());
+  });
+  expect(await bus.read()).toMatchObject({ numbers: [0, 9], ids: [expect.anything(), id] });
+  expect(await reconciled()).toBe(1);
+  await drain(service.relay());
+  // The timer is back, and would be fired again.
+  expect(await fired()).toBe(0);
+  await drain(service.relay());
+  expect((await bus.read()).numbers).toEqual([0, 9]);
 });
 
 test('a message whose transaction ends while it waits', async () => {
