@@ -334,6 +334,23 @@ describe('a log that lost a whole topic', () => {
     await expect(OwnService.of(created, bus)).rejects.toMatchObject({ code: 'BUS_MISMATCH' });
     service = await OwnService.create(bus);
   });
+
+  test('refuses a service of whose partitions it has given one to another topic', async () => {
+    await bus.log.topics.create('late', { partitions: 1 });
+    await bus.log.topics.create('later', { partitions: 1 });
+    await service.log.topics.list();
+    const { created } = service;
+    await service.database.close();
+    await loseTopic('later');
+    await loseTopic('late');
+    // Under its old id, and with the partition of the other one.
+    await bus.log.topics.create('late', { partitions: 2 });
+    service = await OwnService.of(created, bus);
+    await service.publish([1], 'later');
+    await expect(drain(service.relay())).rejects.toMatchObject({ code: 'BUS_MISMATCH' });
+    expect((await bus.log.topics.list()).map(({ name }) => name)).toEqual(['late', 'orders']);
+    expect((await bus.read('late')).numbers).toEqual([]);
+  });
 });
 
 describe('a log whose server is started again', () => {
