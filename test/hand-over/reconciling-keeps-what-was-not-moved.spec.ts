@@ -118,3 +118,15 @@ test('a message whose transaction ends while it waits', async () => {
   await drain(service.relay());
   expect((await bus.read()).numbers).toEqual([0, 1, 2]);
 });
+
+test('nothing with a log that went back, before an operator has healed it', async () => {
+  const relay = service.relay();
+  for (const n of [1, 2, 3]) {
+    await service.publish([n]);
+    await drain(relay);
+  }
+  await bus.database.pool.query('delete from waybill_bus.log_source where n > 1');
+  await expect(reconciled()).rejects.toMatchObject({ code: 'LOG_WENT_BACK' });
+  await bus.database.pool.query('select waybill_bus.log_raise_epoch()');
+  expect(await findDisagreement(service.database, service.log)).toMatchObject({ commonN: 1, busN: 1 });
+});
