@@ -51,3 +51,18 @@ describe.each([
     expect(await stored()).toBe(0);
   });
 });
+
+test('a group that a database has lost gets its id back, unless it is another one’s by now', async () => {
+  const ensure = (name: string, id: number): Promise<number | null> =>
+    service.transaction(async (client) => {
+      await client.query(`set local statement_timeout = '5s'`);
+      const { rows } = await client.query<{ id: number | null }>(
+        'select waybill.group_ensure($1, $2) as id',
+        [name, id],
+      );
+      return rows[0]?.id ?? null;
+    });
+  expect(await ensure('lost', group + 5)).toBe(group + 5);
+  expect(await ensure('lost too', group)).toBeNull();
+  expect(await ensure('shop', group + 9)).toBe(group);
+});
