@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { reclaimProgress } from '../../libs/consumer/src/statements.generated.js';
 import { OwnService, TestBus } from '../support/own-databases.js';
 
 let bus: TestBus;
@@ -66,3 +67,17 @@ test('a group that a database has lost gets its id back, unless it is another on
   expect(await ensure('lost too', group)).toBeNull();
   expect(await ensure('shop', group + 9)).toBe(group);
 });
+
+test('a partition that a delivery still holds is not waited for when the others get a new epoch', async () => {
+  const [held, free] = partitions as [number, number];
+  const rows = await service.transaction(async (delivery) => {
+    await delivery.query('select waybill.fence($1, $2, 1, waybill.incarnation())', [group, held]);
+    return service.database.session.run(reclaimProgress, group, [held, free], [1, 1]);
+  });
+  expect(new Map(rows.map((row) => [row.partitionId, row.ownerEpoch]))).toEqual(
+    new Map([
+      [held, null],
+      [free, 2],
+    ]),
+  );
+}, 20_000);
