@@ -159,6 +159,24 @@ describe('a hand-over whose answer is lost', () => {
   });
 });
 
+test('a pass that is appended again has its messages, and not those that it has scheduled', async () => {
+  let isLost = true;
+  const log = around(async (_pass, handOver) => {
+    if (isLost) throw new Error('the connection is gone');
+    await handOver();
+  });
+  const relay = service.relay({}, { log });
+  await service.publish([1]);
+  await service.transaction((client) =>
+    service.outbox.publish(client, { topic: 'orders', payload: { n: 9 }, delayMs: 3_600_000 }),
+  );
+  await relay.runOnce();
+  await relay.drain();
+  isLost = false;
+  await drain(relay);
+  await expectOnce([1]);
+});
+
 test('a relay gets four passes ahead of the answers of the log, and no further', async () => {
   const events: string[] = [];
   let release = (): void => {};
