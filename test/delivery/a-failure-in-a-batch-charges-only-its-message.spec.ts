@@ -150,6 +150,51 @@ test('what one part of a failed batch has committed does not run again when a la
   expect(calls.slice(7, 21)).toEqual([7, 8, 9, 10, 11, 12, 13, 14, 7, 8, 9, 10, 11, 11]);
 });
 
+test('what is left of a part when the time of the batch is over runs before the next part', async () => {
+  const calls: number[] = [];
+  const handler: Handler = async (delivery) => {
+    const n = numberOf(delivery);
+    calls.push(n);
+    await floor.keep(delivery);
+    const times = calls.filter((other) => other === n).length;
+    if (n === 12 && times === 1)
+      await (delivery.transaction as pg.PoolClient).query('insert into line values ($1, 1)', [n]);
+    // Longer than the handlers of a batch may take: five times batchMs.
+    if (n === 8 && times === 2) await new Promise((resolve) => setTimeout(resolve, 1_050));
+  };
+  await floor.publish(upTo(15).map((n) => ({ n, key: 'key' })));
+  await floor.consume(handler, { concurrency: 'partition', batchMs: 200 });
+  await waitUntil(async () => (await floor.effects()).length === 15, { describe: 'all have ended' });
+  expect(await floor.effects()).toEqual(upTo(15));
+  expect(calls.slice(7, 18)).toEqual([7, 8, 9, 10, 11, 12, 13, 14, 7, 8, 9]);
+});
+
+test('no handler is called in a transaction in which another has swallowed a failure', async () => {
+  const calls: number[] = [];
+  const handler: Handler = async (delivery) => {
+    const n = numberOf(delivery);
+    calls.push(n);
+    await floor.keep(delivery);
+    if (n === 12) await (delivery.transaction as pg.PoolClient).query('select 1 / 0').catch(() => {});
+  };
+  await floor.publish(upTo(15).map((n) => ({ n, key: 'key' })));
+  await floor.consume(handler, { concurrency: 'partition', retry: { maxAttempts: 1 }, batchMs: 10_000 });
+  await waitUntil(async () => (await floor.effects()).length === 14, { describe: 'all have ended' });
+  expect(calls.slice(7)).toEqual([7, 8, 9, 10, 11, 12, 7, 8, 9, 10, 11, 12, 13, 14]);
+});
+
+test('later deliveries do not wait for a position whose transaction failed', async () => {
+  const handler: Handler = async (delivery) => {
+    await floor.keep(delivery);
+    if (numberOf(delivery) === 5)
+      await (delivery.transaction as pg.PoolClient).query('insert into line values (5, 1)');
+  };
+  // More than are noted as begun at a time.
+  await floor.publish(upTo(400).map((n) => ({ n, key: 'key' })));
+  await floor.consume(handler, { concurrency: 'partition', retry: { maxAttempts: 1 } });
+  await waitUntil(async () => (await floor.effects()).length === 399, { describe: 'all have ended' });
+});
+
 test('a handler that is slow at times holds up only those behind it in its transaction, and no more begin', async () => {
   const seen: { n: number; xid: string }[] = [];
   const handler: Handler = async (delivery) => {

@@ -159,6 +159,51 @@ describe('a hand-over whose answer is lost', () => {
   });
 });
 
+test('a pass that is appended again has its messages, and not those that it has scheduled', async () => {
+  let isLost = true;
+  const log = around(async (_pass, handOver) => {
+    if (isLost) throw new Error('the connection is gone');
+    await handOver();
+  });
+  const relay = service.relay({}, { log });
+  await service.publish([1]);
+  await service.transaction((client) =>
+    service.outbox.publish(client, { topic: 'orders', payload: { n: 9 }, delayMs: 3_600_000 }),
+  );
+  await relay.runOnce();
+  await relay.drain();
+  isLost = false;
+  await drain(relay);
+  await expectOnce([1]);
+});
+
+test('a relay gets four passes ahead of the answers of the log, and no further', async () => {
+  const events: string[] = [];
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const log = around(async (_pass, handOver) => {
+    await held;
+    await handOver();
+    events.push('answered');
+  });
+  const relay = service.relay({}, { log });
+  for (const n of [0, 1, 2]) {
+    await service.publish([n]);
+    await relay.runOnce();
+  }
+  await service.publish([3]);
+  const fourth = relay.runOnce().then(() => events.push('the fourth pass has ended'));
+  await waitUntil(async () => (await newestPass()) === 4, { describe: 'the fourth pass is committed' });
+  // Time in which it would end.
+  for (const n of [4, 5, 6]) await service.publish([n]);
+  release();
+  await fourth;
+  expect(events[0]).toBe('answered');
+  expect(events).toContain('the fourth pass has ended');
+  await drain(relay);
+  await expectOnce(upTo(7));
+});
+
 describe('another relay of the service', () => {
   test('goes on from a pass that the first has stored and never sent', async () => {
     const dead = service.relay({}, { log: around(() => new Promise(() => {})) });

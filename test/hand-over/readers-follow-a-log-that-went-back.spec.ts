@@ -75,6 +75,7 @@ async function consume(
   concurrency: 'key' | 'partition' = 'partition',
   log: LogEngine = service.log,
   topic = 'orders',
+  startFrom: 'earliest' | 'latest' = 'earliest',
 ): Promise<Consumer> {
   handled.length = 0;
   consumer = consumerOf(
@@ -85,7 +86,7 @@ async function consume(
       transactions: runnerOn(service.database),
       log,
     },
-    { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 100 },
+    { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 100, startFrom },
   );
   await consumer.start();
   return consumer;
@@ -181,6 +182,19 @@ describe('a group whose log lost a tail', () => {
       'select max(log_epoch)::int as epoch from waybill.consumer_position',
     );
     expect(rows).toEqual([{ epoch: 2 }]);
+  });
+
+  test('goes on from the cut if it has read nothing by which histories are told apart', async () => {
+    await publish(upTo(5));
+    await consume(write, 'partition', service.log, 'orders', 'latest');
+    await positionIs(5);
+    await consumer?.stop();
+    await loseFrom(3);
+    await heal();
+    await publish([100, 101], other);
+    await appendAgain(7);
+    await consume(write, 'partition', service.log, 'orders', 'latest');
+    await haveEffect(100, 101, 3, 4);
   });
 
   test('keeps no verdict on offsets above its position, which may be those of other records', async () => {
@@ -333,6 +347,23 @@ describe('a log that lost a whole topic', () => {
     await bus.log.topics.create('stranger', { partitions: 2 });
     await expect(OwnService.of(created, bus)).rejects.toMatchObject({ code: 'BUS_MISMATCH' });
     service = await OwnService.create(bus);
+  });
+
+  test('refuses a service of whose partitions it has given one to another topic', async () => {
+    await bus.log.topics.create('late', { partitions: 1 });
+    await bus.log.topics.create('later', { partitions: 1 });
+    await service.log.topics.list();
+    const { created } = service;
+    await service.database.close();
+    await loseTopic('later');
+    await loseTopic('late');
+    // Under its old id, and with the partition of the other one.
+    await bus.log.topics.create('late', { partitions: 2 });
+    service = await OwnService.of(created, bus);
+    await service.publish([1], 'later');
+    await expect(drain(service.relay())).rejects.toMatchObject({ code: 'BUS_MISMATCH' });
+    expect((await bus.log.topics.list()).map(({ name }) => name)).toEqual(['late', 'orders']);
+    expect((await bus.read('late')).numbers).toEqual([]);
   });
 });
 

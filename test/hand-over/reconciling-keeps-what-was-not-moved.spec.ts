@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { findDisagreement, reconcile } from '@waybill/outbox';
 import { type TestDatabase, waitUntil } from '@waybill/testing';
+import { TimerService } from '@waybill/timer';
 import { upTo } from '../support/fixture.js';
 import { copyOf, drain, OwnService, TestBus } from '../support/own-databases.js';
 
@@ -68,6 +69,32 @@ test('changes to timers that have not taken effect here, and not again those tha
   expect(await service.value(timers)).toBe(2);
 });
 
+test('the cancelling of a timer whose message the log has from the time that was lost', async () => {
+  const { id } = await service.transaction((client) =>
+    service.outbox.publish(client, { topic: 'orders', payload: { n: 9 }, delayMs: 1 }),
+  );
+  await drain(service.relay());
+  await service.transaction((client) => service.outbox.cancelTimer(client, { id }));
+  const fired = async (): Promise<number> => {
+    const { database, log } = service;
+    const timers = new TimerService({ database, log });
+    while ((await timers.runOnce()) === 'again');
+    return timers.status.fired;
+  };
+  await goBack(async () => {
+    // The cancelling comes too late.
+    await waitUntil(async () => (await fired()) === 1, { describe: 'it is fired' });
+    await drain(service.relay());
+  });
+  expect(await bus.read()).toMatchObject({ numbers: [0, 9], ids: [expect.anything(), id] });
+  expect(await reconciled()).toBe(1);
+  await drain(service.relay());
+  // The timer is back, and would be fired again.
+  expect(await fired()).toBe(0);
+  await drain(service.relay());
+  expect((await bus.read()).numbers).toEqual([0, 9]);
+});
+
 test('a message whose transaction ends while it waits', async () => {
   await goBack(async () => {
     await service.publish([1]);
@@ -90,4 +117,16 @@ test('a message whose transaction ends while it waits', async () => {
   expect(await keeping).toBe(1);
   await drain(service.relay());
   expect((await bus.read()).numbers).toEqual([0, 1, 2]);
+});
+
+test('nothing with a log that went back, before an operator has healed it', async () => {
+  const relay = service.relay();
+  for (const n of [1, 2, 3]) {
+    await service.publish([n]);
+    await drain(relay);
+  }
+  await bus.database.pool.query('delete from waybill_bus.log_source where n > 1');
+  await expect(reconciled()).rejects.toMatchObject({ code: 'LOG_WENT_BACK' });
+  await bus.database.pool.query('select waybill_bus.log_raise_epoch()');
+  expect(await findDisagreement(service.database, service.log)).toMatchObject({ commonN: 1, busN: 1 });
 });

@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { ReadyBatch, SourcePass } from '@waybill/log';
+import { bindService, type ReadyBatch, type SourcePass } from '@waybill/log';
+import { waitUntil } from '@waybill/testing';
 import { drain, OwnService, TestBus } from '../support/own-databases.js';
 
 let bus: TestBus;
@@ -70,4 +72,20 @@ describe('a transaction that could not see what others have committed', () => {
       client.release();
     }
   });
+});
+
+test('of two buses at the same time, a service is bound to the first', async () => {
+  await service.value('update waybill.service set bus_id = null');
+  const [first, second] = [randomUUID(), randomUUID()];
+  const binder = await service.database.pool.connect();
+  await binder.query('begin');
+  await binder.query('select waybill.service_bind($1, 1)', [first]);
+  const late = bindService(service.database.session, second, 1);
+  const waiting = `select count(*)::int from pg_stat_activity
+                    where datname = current_database() and wait_event_type = 'Lock' and query like '%service_bind%'`;
+  await waitUntil(async () => (await service.value<number>(waiting)) > 0, { describe: 'the second waits' });
+  await binder.query('commit');
+  binder.release();
+  await expect(late).rejects.toMatchObject({ code: 'BUS_MISMATCH' });
+  expect(await service.value('select bus_id::text from waybill.service')).toBe(first);
 });
