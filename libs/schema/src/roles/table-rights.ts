@@ -64,7 +64,8 @@ export const BUS_TABLES: Readonly<Record<string, TableRights>> = {
     operator: 'select, update (taken_epoch)',
   },
   reported_position: {
-    service: 'select, insert (group_id, partition_id, position), update (position, reported_at)',
+    service:
+      'select, insert (group_id, partition_id, position, owner_epoch), update (position, owner_epoch, reported_at)',
     ...sameFor(['monitor', 'operator'], 'select'),
   },
   bus: {},

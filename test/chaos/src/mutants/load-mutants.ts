@@ -75,7 +75,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
     at: { file: 'consumer/dist/lane/log-messages.js' },
     find: 'return this.progress.advance(position, marks, committed);',
     replace:
-      'return plainVerdict([...marks, progress.mark(records.map(({ offset }) => offset), kind)], committed);',
+      "return plainVerdict([...marks, progress.mark(records.map(({ offset }) => offset), 'done')], committed);",
   },
   'half-passes-no-barrier': {
     what: 'local work does not pass the barrier, and check-back does not see it',

@@ -41,7 +41,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
     at: { file: 'consumer/dist/lane/log-messages.js' },
     find: 'return this.progress.advance(position, marks, committed);',
     replace:
-      'return plainVerdict([...marks, progress.mark(records.map(({ offset }) => offset), kind)], committed);',
+      "return plainVerdict([...marks, progress.mark(records.map(({ offset }) => offset), 'done')], committed);",
   },
   'effect-without-mark': {
     what: 'what a delivery has done is not marked',
