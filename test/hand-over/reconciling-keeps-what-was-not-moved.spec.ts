@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { findDisagreement, reconcile } from '@waybill/outbox';
+import { HalfMessages } from '@waybill/half-message';
+import { newId } from '@waybill/kernel';
+import { findDisagreement, type Message, reconcile } from '@waybill/outbox';
 import { type TestDatabase, waitUntil } from '@waybill/testing';
 import { TimerService } from '@waybill/timer';
 import { upTo } from '../support/fixture.js';
@@ -36,6 +38,20 @@ async function goBack(goOn: () => Promise<unknown>): Promise<void> {
 
 const reconciled = async (): Promise<number> =>
   reconcile(service.database, await findDisagreement(service.database, service.log));
+
+/** Fires what is due now; resolves to the number of timers. */
+async function fired(): Promise<number> {
+  const { database, log } = service;
+  const timers = new TimerService({ database, log });
+  while ((await timers.runOnce()) === 'again');
+  return timers.status.fired;
+}
+
+async function allFired(count: number): Promise<void> {
+  let all = 0;
+  await waitUntil(async () => (all += await fired()) >= count, { describe: `${count} timers are fired` });
+  expect(all).toBe(count);
+}
 
 test('of a large difference, the windows that were not moved, and not again those that were', async () => {
   const inWindows = { smallDifferenceRows: 5, windowRows: 10 };
@@ -75,12 +91,6 @@ test('the cancelling of a timer whose message the log has from the time that was
   );
   await drain(service.relay());
   await service.transaction((client) => service.outbox.cancelTimer(client, { id }));
-  const fired = async (): Promise<number> => {
-    const { database, log } = service;
-    const timers = new TimerService({ database, log });
-    while ((await timers.runOnce()) === 'again');
-    return timers.status.fired;
-  };
   await goBack(async () => {
     // The cancelling comes too late.
     await waitUntil(async () => (await fired()) === 1, { describe: 'it is fired' });
@@ -93,6 +103,63 @@ test('the cancelling of a timer whose message the log has from the time that was
   expect(await fired()).toBe(0);
   await drain(service.relay());
   expect((await bus.read()).numbers).toEqual([0, 9]);
+});
+
+test('no scheduled message that the log has from the time that was lost, wherever it waits here', async () => {
+  const publish = (n: number): Promise<unknown> =>
+    service.transaction((client) =>
+      service.outbox.publish(client, { topic: 'orders', payload: { n }, delayMs: 1 }),
+    );
+  await publish(8);
+  await drain(service.relay());
+  // This one waits in the outbox, the other among the timers.
+  await publish(9);
+  await goBack(async () => {
+    await drain(service.relay());
+    await allFired(2);
+    await drain(service.relay());
+  });
+  expect((await bus.read()).numbers.toSorted()).toEqual([0, 8, 9]);
+  await publish(10);
+  expect(await reconciled()).toBe(1);
+  await drain(service.relay());
+  await allFired(1);
+  expect(await service.value('select count(*)::int from waybill.timer')).toBe(0);
+  await drain(service.relay());
+  expect((await bus.read()).numbers.toSorted((a, b) => a - b)).toEqual([0, 8, 9, 10]);
+});
+
+test('no half message that the log has from the time that was lost, and of one the messages that it has not', async () => {
+  const halves = (): HalfMessages => {
+    const { database, log, outbox } = service;
+    return new HalfMessages({
+      group: 'shop',
+      database,
+      log,
+      encode: (message, options) => outbox.encode(message, options),
+    });
+  };
+  const message = (n: number): Message => ({ id: newId(), topic: 'orders', key: 'k', payload: { n } });
+  const third = message(3);
+  const both = await halves().prepare([message(1), message(2)]);
+  const partly = await halves().prepare([third, message(4)]);
+  const open = await halves().prepare(message(5));
+  await goBack(async () => {
+    await halves().commit(both.id);
+    // As if the service had been lost between two passes, which moved one message each.
+    await service.transaction((client) => service.outbox.publish(client, third));
+    await drain(service.relay());
+  });
+  expect((await bus.read()).numbers).toEqual([0, 1, 2, 3]);
+  await reconciled();
+  const decided = `select string_agg(decided_by || ' ' || state, ',') from waybill.half_message_decided`;
+  expect(await service.value(decided)).toBe('reconcile 2');
+  // Who decides later gets the same answer.
+  expect(await halves().commit(both.id)).toBe('already');
+  expect(await halves().commit(partly.id)).toBe('done');
+  expect(await halves().commit(open.id)).toBe('done');
+  await drain(service.relay());
+  expect((await bus.read()).numbers).toEqual([0, 1, 2, 3, 4, 5]);
 });
 
 test('a message whose transaction ends while it waits', async () => {

@@ -103,6 +103,7 @@ const SERVICE_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   relay_restore_version: SERVICE,
   relay_intent_recycle: SERVICE,
   relay_reconcile: NONE,
+  forget_published: NONE,
   admit_outbox_row: NONE,
   outbox_measure: PUBLISHING,
   outbox_backlogs: NOT_PUBLISHER,
