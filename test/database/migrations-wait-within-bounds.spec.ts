@@ -65,7 +65,7 @@ describe('a migrator', () => {
       await migrate(database);
       // As an earlier release left it, without the last migration.
       await other.query(`
-        drop function waybill.session_reset;
+        drop function waybill.forget_published;
         delete from waybill.migration where name = '${LAST}'`);
       await other.query('begin; lock table waybill.migration in share mode');
     });
