@@ -35,6 +35,12 @@ export const discardQuarantined = statement<[ids: readonly (number | null)[]], {
 export const emptySlot = statement<[slot: number, retentionMs: number], { emptied: boolean }>('empty-slot', `select :schema.outbox_empty_slot($1, $2) as emptied`);
 
 /**
+ * Removes what is scheduled or prepared and was published in the time that was lost; after relay-reconcile.
+ * Locks: the rows of timers and half messages
+ */
+export const forgetPublished = statement<[inLog: readonly (string | null)[]], { forgotten: number }>('forget-published', `select :schema.forget_published($1::uuid[]) as forgotten`);
+
+/**
  * Writes one message with control headers, which only Waybill itself sets, into the current slot of the outbox.
  * current-slot.ts fills in :slot.
  * Locks: none but the new row

@@ -8,7 +8,7 @@ import {
 import { isRightMissing } from '@waybill/kernel/internal';
 import { bindService, decodeBatch, type LogEngine, type LoggedPass } from '@waybill/log';
 import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
-import { relayIntents, relayNewest, relayReconcile } from '../statements.generated.js';
+import { forgetPublished, relayIntents, relayNewest, relayReconcile } from '../statements.generated.js';
 import { type LostPasses, lostPasses } from './lost-passes.js';
 
 /** What a reconciliation finds, before it changes anything. */
@@ -75,7 +75,8 @@ export async function reconcile(database: PgDatabase, found: Disagreement): Prom
   const { commonN, busN, busToken, onlyInLog } = found;
   return database.transaction(async (connection) => {
     const [row] = await connection.run(relayReconcile, commonN, busN, busToken, onlyInLog);
-    return row?.kept ?? 0;
+    const [removed] = await connection.run(forgetPublished, onlyInLog);
+    return (row?.kept ?? 0) - (removed?.forgotten ?? 0);
   });
 }
 
