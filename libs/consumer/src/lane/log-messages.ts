@@ -75,7 +75,9 @@ export class LogMessages {
     for (const record of records) {
       const kind = kindOf(record);
       if (record.offset < position && (kind === 'done' || this.#isInTurn)) continue;
-      byKind.set(kind, [...(byKind.get(kind) ?? []), record.offset]);
+      const offsets = byKind.get(kind);
+      if (offsets === undefined) byKind.set(kind, [record.offset]);
+      else offsets.push(record.offset);
     }
     const marks = [...byKind].map(([kind, offsets]) => progress.mark(offsets, kind));
     const committed = (): void => this.window.done(records);
