@@ -1,6 +1,7 @@
 import type { Type } from '@nestjs/common';
 import { PipesConsumer } from '@nestjs/core/pipes/pipes-consumer.js';
 import { BatchFailure } from '@waybill/consumer';
+import { ConfigurationError } from '@waybill/kernel';
 
 const installed = Symbol.for('waybill.pipe-each-payload');
 
@@ -19,11 +20,17 @@ export function batchPayloads(payloads: unknown[], type: Type | undefined): unkn
  * Lets pipes, also global ones, have the payloads of a batch one by one, as they have those of other handlers. What a pipe
  * throws is the failure of that message. Nest offers no other place for it: it applies pipes itself, behind guards and
  * interceptors. Other values pass as before.
+ * @throws ConfigurationError for a release of Nest that applies pipes in another way: they would get the array, and a
+ *   ValidationPipe would let it pass
  */
 export function pipeEachPayload(): void {
-  const prototype = PipesConsumer.prototype as { applyPipes: ApplyPipes; [installed]?: true };
+  const prototype = PipesConsumer.prototype as { applyPipes?: ApplyPipes; [installed]?: true };
   if (prototype[installed] === true) return;
   const original = prototype.applyPipes;
+  if (original === undefined)
+    throw new ConfigurationError('Waybill cannot serve batch handlers', [
+      'this release of @nestjs/core applies pipes in a way that Waybill does not know: handle one message at a time',
+    ]);
   prototype.applyPipes = async function (this: PipesConsumer, value, metadata, pipes) {
     if (!isBatch(value)) return original.call(this, value, metadata, pipes);
     const metatype = batches.get(value);

@@ -95,7 +95,6 @@ export class WaybillServer
       now: async () => (await waybill.database.session.run(databaseTime))[0]?.nowMs ?? 0,
     });
     keepOriginalErrors();
-    pipeEachPayload();
   }
 
   /**
@@ -162,6 +161,7 @@ export class WaybillServer
     const inBatches = [...this.#handlers].flatMap(([topic, handlers]) => batchProblems(topic, handlers));
     if (this.#problems.length + inBatches.length > 0)
       throw new ConfigurationError('Waybill cannot serve every handler', [...this.#problems, ...inBatches]);
+    if ([...this.#handlers.values()].some(([first]) => batchOf(first) !== undefined)) pipeEachPayload();
     const patterns = this.#subscriptions();
     const named = patterns.filter(({ pattern }) => !isTopicPattern(pattern));
     await this.waybill.start();
