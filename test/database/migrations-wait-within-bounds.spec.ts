@@ -4,7 +4,7 @@ import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import pg from 'pg';
 
 /** The last migration of a service's schema: it creates the function that is dropped below. */
-const LAST = '0021-reconcile-scheduled';
+const LAST = '0022-publish-cost';
 
 let database: TestDatabase;
 let other: pg.Client;

@@ -48,7 +48,7 @@ test('an idle service: every section is ok, nothing holds it up, and the exit co
   expect(sectionOf(all, 'service').figures).toEqual({
     cluster: expect.stringMatching(/^\d+$/),
     database: new URL(fixture.url).pathname.slice(1),
-    schemaVersion: 21,
+    schemaVersion: 22,
     isStandby: false,
     seesAllSessions: true,
     serviceId: await fixture.value('select id from waybill.service'),

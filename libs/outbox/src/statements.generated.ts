@@ -43,11 +43,17 @@ export const forgetPublished = statement<[inLog: readonly (string | null)[]], { 
 /**
  * Writes one message with control headers, which only Waybill itself sets, into the current slot of the outbox.
  * current-slot.ts fills in :slot.
+ * known_topic is asked only for the error: calling a function with settings of its own costs more than the look-up.
  * Locks: none but the new row
  */
 export const insertControlMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, expiresAtMs: number | null, signature: string | null, control: string], Record<never, never>>('insert-control-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload, expires_at_ms,
                                    signature, control)
-values (:slot, $1::uuid, :schema.known_topic($2::text, $3::integer), $3::integer, $4::text, $5::jsonb, $6::bytea,
+values (:slot, $1::uuid,
+        coalesce((select t.name from :schema.topic t
+                   where t.name = $2::text and t.outbox_full is null
+                     and ($3::integer is null or $3::integer between 0 and t.partition_count - 1)),
+                 :schema.known_topic($2::text, $3::integer)),
+        $3::integer, $4::text, $5::jsonb, $6::bytea,
         $7::bigint, $8::text, $9::jsonb)`);
 
 /**
@@ -67,11 +73,17 @@ select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
 /**
  * Writes one message into the current slot of the outbox, in the caller's transaction. Naming the slot saves the
  * server the routing. current-slot.ts fills in :slot.
+ * known_topic is asked only for the error: calling a function with settings of its own costs more than the look-up.
  * Locks: none but the new row
  */
 export const insertMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, expiresAtMs: number | null, signature: string | null], Record<never, never>>('insert-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload,
                                    expires_at_ms, signature)
-values (:slot, $1::uuid, :schema.known_topic($2::text, $3::integer), $3::integer, $4::text, $5::jsonb, $6::bytea, $7::bigint, $8::text)`);
+values (:slot, $1::uuid,
+        coalesce((select t.name from :schema.topic t
+                   where t.name = $2::text and t.outbox_full is null
+                     and ($3::integer is null or $3::integer between 0 and t.partition_count - 1)),
+                 :schema.known_topic($2::text, $3::integer)),
+        $3::integer, $4::text, $5::jsonb, $6::bytea, $7::bigint, $8::text)`);
 
 /**
  * Writes several messages into the outbox, in the caller's transaction and in the order of the array.

@@ -21,6 +21,7 @@ import { serviceMigration0018 } from './migrations/service/0018-row-security.gen
 import { serviceMigration0019 } from './migrations/service/0019-relay-repair.generated.js';
 import { serviceMigration0020 } from './migrations/service/0020-delivery-cost.generated.js';
 import { serviceMigration0021 } from './migrations/service/0021-reconcile-scheduled.generated.js';
+import { serviceMigration0022 } from './migrations/service/0022-publish-cost.generated.js';
 import { busMigration0003 } from './migrations/bus/0003-log.generated.js';
 import { busMigration0004 } from './migrations/bus/0004-groups.generated.js';
 import { busMigration0005 } from './migrations/bus/0005-sources.generated.js';
@@ -49,6 +50,7 @@ export const SERVICE_MIGRATIONS: readonly Migration[] = [
   serviceMigration0019,
   serviceMigration0020,
   serviceMigration0021,
+  serviceMigration0022,
 ];
 
 export const BUS_MIGRATIONS: readonly Migration[] = [
