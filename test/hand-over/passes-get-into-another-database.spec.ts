@@ -123,11 +123,23 @@ describe('a hand-over whose answer is lost', () => {
       throw new Error('the connection is gone');
     });
     const relay = service.relay({}, { log });
+    // As its service does, it goes on after an error: an answer may also be lost of a pass that is appended again.
+    const goesOn = (): Promise<boolean> =>
+      relay.runOnce().then(
+        (result) => result === 'again',
+        ({ message }: Error) => {
+          expect(message).toBe('the connection is gone');
+          return true;
+        },
+      );
     for (const n of upTo(20)) {
       await service.publish([n]);
-      await relay.runOnce();
+      await goesOn();
     }
-    await drain(relay);
+    do {
+      while (await goesOn());
+      await relay.drain();
+    } while (await goesOn());
     expect(lost).toBeGreaterThan(10);
     expect((await bus.read()).numbers).toEqual(upTo(20));
     await expectOnce(upTo(20));
