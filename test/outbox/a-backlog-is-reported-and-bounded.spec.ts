@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { newId } from '@waybill/kernel';
+import { Bell, newId } from '@waybill/kernel';
 import { Waybill, WaybillHealthIndicator, WaybillMetrics } from '@waybill/nestjs';
 import { OutboxBacklogWatch, outboxBacklogs } from '@waybill/outbox/internal';
 import { applyGrants } from '@waybill/schema';
@@ -49,7 +49,7 @@ function flood(count: number): Promise<unknown> {
   );
 }
 
-const measure = (): Promise<unknown> => new OutboxBacklogWatch(fixture.database).runOnce(0);
+const measure = (): Promise<unknown> => new OutboxBacklogWatch(fixture.database, new Bell()).runOnce(0);
 
 async function command(...args: string[]): Promise<string> {
   let said = '';

@@ -29,6 +29,11 @@ export const CONSUMER_SPECS = {
   maxConcurrency: wholeNumber({ default: 8, min: 1, max: 1_000 }),
   /** Longest time between two reads of the log, in milliseconds. */
   pollMaxMs: wholeNumber({ default: 250, min: 1, max: 60_000 }),
+  /**
+   * The same when nothing was read for a minute and signals announce what is appended, in milliseconds; at most
+   * `heartbeatMs`. Not above `pollMaxMs`: always `pollMaxMs`.
+   */
+  pollIdleMs: wholeNumber({ default: 2_000, min: 1, max: 60_000 }),
   /** How long a partition that is given up, or a process that stops, waits for handlers, in milliseconds. */
   drainMs: wholeNumber({ default: 20_000, min: 0, max: 3_600_000 }),
   /** Whether the statements that store verdicts stay prepared on the connections of deliveries. */

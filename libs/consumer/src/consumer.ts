@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import {
   BackgroundService,
   Bell,
+  type IdlePace,
   type Clock,
   ConfigurationError,
   describeError,
@@ -28,6 +29,7 @@ import {
 import type { LaneContext } from './retry/lane-context.js';
 import { LaneOpener } from './lane/lane-opener.js';
 import { OwnedPartitions } from './lane/owned-partitions.js';
+import { fetchPace } from './lane/fetch-pace.js';
 import type { PartitionLane } from './lane/partition-lane.js';
 import { RedriveWatch } from './lane/redrive-watch.js';
 import { RetryBudget, type RetryBudgetOptions } from './policy/retry-budget.js';
@@ -59,6 +61,7 @@ export class Consumer {
   readonly #membership: Membership;
   readonly #fetcher: BackgroundService;
   readonly #ticker: BackgroundService;
+  readonly #pace: IdlePace;
   readonly #permits: Permits;
   /** Grows when topics that match a pattern are created. */
   readonly #byTopic: Map<string, Subscription>;
@@ -103,6 +106,8 @@ export class Consumer {
     this.#logger = guardLogger(dependencies.logger);
     this.#permits = new Permits(this.#options.maxConcurrency, () => this.#pump());
     const service = { clock: this.#clock, logger: this.#logger };
+    const isAnnounced = (): boolean => dependencies.log.signals.listening && this.#partitions.areOpen;
+    this.#pace = fetchPace(this.#options, isAnnounced, this.#clock);
     this.#watch = new TopicWatch({
       ...service,
       group: dependencies.group,
@@ -116,7 +121,7 @@ export class Consumer {
       runOnce: () => this.#fetch(),
       // Signals announce appended records; another read right away would find nothing.
       idleMinMs: Math.min(POLL_MIN_MS, this.#options.pollMaxMs),
-      idleMaxMs: this.#options.pollMaxMs,
+      idleMaxMs: this.#pace,
       bell: new Bell(),
     });
     this.#ticker = new BackgroundService({
@@ -330,7 +335,10 @@ export class Consumer {
       const fetched = await this.dependencies.log.fetch(positions);
       if (await this.#partitions.follow(lanes, fetched.history)) return true;
       for (const batch of fetched.batches) this.#partitions.feed(batch);
-      if (fetched.batches.length > 0) this.#partitions.pump();
+      if (fetched.batches.length > 0) {
+        this.#pace.worked();
+        this.#partitions.pump();
+      }
       return fetched.mayHaveMore;
     } catch (error) {
       if (!(error instanceof OffsetOutOfRangeError)) throw error;

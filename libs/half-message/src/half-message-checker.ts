@@ -4,6 +4,7 @@ import {
   ConfigurationError,
   describeError,
   type Given,
+  IdlePace,
   isWaybillError,
   type Logger,
   type PassResult,
@@ -40,6 +41,8 @@ const SPECS = {
   undecidedAfterMs: wholeNumber({ default: 86_400_000, min: 0, max: 3_650 * 86_400_000 }),
   /** Poll interval for due half messages, in milliseconds. */
   pollMs: wholeNumber({ default: 1_000, min: 1, max: 60_000 }),
+  /** The same when no half message was prepared here or due for a minute, in milliseconds. Not above `pollMs`: always `pollMs`. */
+  pollIdleMs: wholeNumber({ default: 5_000, min: 1, max: 60_000 }),
 };
 
 /** Options of a {@link HalfMessageChecker}. */
@@ -139,6 +142,8 @@ export class HalfMessageChecker {
   /** Functions that each abort one running check. */
   readonly #cuts = new Set<(why: Error) => void>();
   readonly #counts = { commit: 0, rollback: 0, unknown: 0, open: 0, unanswered: 0, fenced: 0, undecided: 0 };
+  readonly #pace: IdlePace;
+  #unsubscribe: (() => void) | undefined;
   #lowMs = 0;
   #sweepAt = -Infinity;
 
@@ -153,22 +158,28 @@ export class HalfMessageChecker {
     this.#logger = guardLogger(dependencies.logger);
     if (dependencies.group === '')
       throw new ConfigurationError('The options of check-back are not usable', ['group must not be empty']);
+    const { pollMs: busyMs, pollIdleMs: quietMs } = this.#options;
+    this.#pace = new IdlePace({ busyMs, quietMs, isAnnounced: () => true, clock: this.#clock });
     this.service = new BackgroundService({
       name: 'the check-back of half messages',
       runOnce: (signal) => this.#look(signal),
       idleMinMs: Math.min(50, this.#options.pollMs),
-      idleMaxMs: this.#options.pollMs,
+      idleMaxMs: this.#pace,
       clock: this.#clock,
       logger: this.#logger,
     });
   }
 
   start(): void {
+    this.#unsubscribe = this.#dependencies.store.stir.onRing(() => {
+      if (this.#pace.worked()) this.service.bell.ring();
+    });
     this.service.start();
   }
 
   /** Aborts running checks: other processes repeat those without a result. */
   async stop(): Promise<void> {
+    this.#unsubscribe?.();
     const stopped = this.service.stop();
     for (const cut of this.#cuts) cut(checkError('STOPPING', 'the process is stopping'));
     await stopped;
@@ -213,6 +224,7 @@ export class HalfMessageChecker {
     const tookMs = this.#clock.monotonic() - startedAt;
     if (sweep && rows.length < free)
       this.#sweepAt = startedAt + Math.max(SWEEP_MIN_MS, SWEEP_PAUSES * tookMs);
+    if (rows.length > 0) this.#pace.worked();
     const nowMs = rows[0]?.nowMs;
     if (nowMs !== undefined && rows.length < free) this.#lowMs = Math.max(this.#lowMs, nowMs - LOW_MARGIN_MS);
     for (const row of rows) {

@@ -1,5 +1,5 @@
 import {
-  type Bell,
+  Bell,
   type BoundStatement,
   bindStatement,
   type Clock,
@@ -89,6 +89,8 @@ const OF_ONE: ReadonlySet<string> = new Set(['WB008', 'TOPIC_UNKNOWN', 'MESSAGE_
 
 /** Half messages in the database: each decision is a transaction, or a part of one. */
 export class HalfStore {
+  /** Rung when this process has prepared a half message. */
+  readonly stir = new Bell();
   readonly #clock: Clock;
   readonly #sink: MessageSink;
   readonly #waiting: WaitingCommit[] = [];
@@ -119,6 +121,7 @@ export class HalfStore {
       payloads,
     );
     invariant(row !== undefined, `preparing half message ${id} returned no row`);
+    this.stir.ring();
     return { id, encoded, preparedMs: row.nowMs, storedAt: this.#clock.monotonic() };
   }
 

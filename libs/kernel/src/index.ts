@@ -4,6 +4,7 @@ export {
   type PassResult,
 } from './loop/background-service.js';
 export { Bell } from './loop/bell.js';
+export { IdlePace, type IdlePaceOptions } from './loop/idle-pace.js';
 export { type Clock, systemClock } from './clock.js';
 export * from './errors/cipher-errors.js';
 export * from './errors/contract-errors.js';

@@ -36,6 +36,7 @@ export {
   type PartitionOffsets,
   type SynchronousAcks,
 } from './engine/log-engine.js';
+export { WorkNotes } from './engine/work-notes.js';
 export { type LogNotes, type LogSignals, type NoteListener, type Signal } from './engine/log-signals.js';
 export {
   type Grant,

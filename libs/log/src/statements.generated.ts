@@ -76,10 +76,10 @@ export const countLogKeys = statement<[subjectHash: Buffer], { keys: number }>('
 export const countTopics = statement<[], { count: number }>('count-topics', `select pg_catalog.count(*) as count from :bus.topic`);
 
 /**
- * Creates a topic and its partitions; an existing topic is left unchanged.
+ * Creates a topic and its partitions; an existing topic is left unchanged. Tells those who listen.
  * Locks: the new rows
  */
-export const createTopic = statement<[name: string, partitions: number, retentionMs: number, onDeadLetter: string, onExpired: string, backlogMaxMessages: number | null, backlogMaxBytes: number | null], Record<never, never>>('create-topic', `select from :bus.topic_create($1, $2, $3, $4, $5, $6, $7)`);
+export const createTopic = statement<[name: string, partitions: number, retentionMs: number, onDeadLetter: string, onExpired: string, backlogMaxMessages: number | null, backlogMaxBytes: number | null, channel: string], Record<never, never>>('create-topic', `select from :bus.topic_create($1, $2, $3, $4, $5, $6, $7), pg_catalog.pg_notify($8, 'topics')`);
 
 /**
  * The live members of a group: since when, their subscriptions, and how many partitions each owns.
@@ -177,10 +177,23 @@ export const handOverPass = statement<[serviceId: string, logEpoch: number, n: n
   from :bus.log_hand_over($1::uuid, $2, $3, $4::uuid, $5::uuid, $6, $7, $8, $9, $10, $11, $12::uuid[], $13) h`);
 
 /**
- * Extends the member's lease, or joins the group.
+ * Extends the member's lease, or joins the group, if the server is the one that the member knows: another one may have given the
+ * group's id to another group. The digest changes with the group's owners, its members, and the number of topics.
  * Locks: the member's row
  */
-export const heartbeat = statement<[groupId: number, memberId: string, topics: readonly (string | null)[], leaseMs: number], Record<never, never>>('heartbeat', `select :bus.group_heartbeat($1, $2, $3, $4)`);
+export const heartbeat = statement<[groupId: number, memberId: string, topics: readonly (string | null)[], leaseMs: number, incarnation: number], { logEpoch: number; incarnation: number; digest: string }>('heartbeat', `select s.log_epoch as "logEpoch", s.incarnation,
+       (select pg_catalog.count(*) || ' ' || coalesce(pg_catalog.sum(pg_catalog.hash_record_extended(
+                 row(o.partition_id, o.owner_id, o.owner_epoch, o.target_id), 0)), 0)
+          from :bus.partition_owner o where o.group_id = $1)
+       || ' ' ||
+       (select pg_catalog.count(*) || ' ' || coalesce(pg_catalog.sum(pg_catalog.hash_record_extended(
+                 row(m.member_id, m.topics, m.lease_until > pg_catalog.clock_timestamp()), 0)), 0)
+          from :bus.group_member m where m.group_id = $1)
+       || ' ' || (select pg_catalog.count(*) from :bus.topic) as digest,
+       (select :bus.group_heartbeat($1, $2, $3, $4) where s.incarnation = $5)
+  from (select b.log_epoch,
+               (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000::double precision)::bigint as incarnation
+          from :bus.bus_identity() b) s`);
 
 /**
  * The group's id; creates the group if it does not exist. Raises WB055 when its members are of another service.

@@ -4,6 +4,7 @@ import {
   bindStatement,
   type Clock,
   type Given,
+  IdlePace,
   type Logger,
   type PassResult,
   type PgConnection,
@@ -14,7 +15,7 @@ import {
   type BoundStatement,
 } from '@waybill/kernel';
 import { isTransactionConflict, guardLogger } from '@waybill/kernel/internal';
-import { type LogEngine, type MessageSink, sinkFor } from '@waybill/log';
+import { type LogEngine, type MessageSink, sinkFor, WorkNotes } from '@waybill/log';
 import { blamesMessage, learnsOfTopics, Rejections } from '@waybill/log/internal';
 import { DatabaseTime } from './clock/database-time.js';
 import { PostgresClock } from './clock/postgres-clock.js';
@@ -33,6 +34,11 @@ import { setAsideStatement, type UnfiredTimer, unfiredTimer } from './unfired-ti
 const SPECS = {
   /** Longest time between two polls of the database when it is the clock, in milliseconds. */
   pollMs: wholeNumber({ default: 100, min: 1, max: 60_000 }),
+  /**
+   * The same when no timer has been scheduled or fired for a minute, in milliseconds. Scheduling in this process, and the
+   * announcement of another one, wake it. Not above `pollMs`: always `pollMs`, as it is while signals are not received.
+   */
+  pollIdleMs: wholeNumber({ default: 1_000, min: 1, max: 60_000 }),
   /** The most timers that one pass fires. */
   passTimers: wholeNumber({ default: 1_000, min: 1, max: 10_000 }),
   /** Maximum size of a record batch, in bytes. */
@@ -101,6 +107,7 @@ export class TimerService implements TimerAlarm {
   readonly #kinds: readonly number[];
   readonly #sink: MessageSink;
   readonly #time: DatabaseTime;
+  readonly #pace: IdlePace;
   readonly #postgres: PostgresClock;
   readonly #redis: RedisClock | undefined;
   readonly #upkeep: TimerUpkeep;
@@ -134,7 +141,10 @@ export class TimerService implements TimerAlarm {
     this.#kinds = [...this.#effects.keys()];
     this.#sink = sinkFor({ log, database, bell: dependencies.bell }, this.#options.batchBytes);
     this.#time = new DatabaseTime(clock);
-    this.#postgres = new PostgresClock(this.#time, this.#options.pollMs);
+    const { pollMs: busyMs, pollIdleMs: quietMs } = this.#options;
+    this.#pace = new IdlePace({ busyMs, quietMs, isAnnounced: () => log.signals.listening, clock });
+    this.#postgres = new PostgresClock(this.#time, this.#pace);
+    new WorkNotes(database, log.signals.notes, { clock, logger }).onWork(() => this.#wake());
     if (redis !== undefined) {
       const redisParts = { redis, database, time: this.#time, clock, logger };
       this.#redis = new RedisClock(redisParts, { prefix, slotMs, windowMs, distrustMs });
@@ -143,7 +153,7 @@ export class TimerService implements TimerAlarm {
     this.service = new BackgroundService({
       name: 'the timer service',
       runOnce: (signal) => this.#look(signal),
-      idleMaxMs: this.#options.pollMs,
+      idleMaxMs: busyMs,
       clock,
       logger,
     });
@@ -167,6 +177,7 @@ export class TimerService implements TimerAlarm {
   /** Arms the clock for scheduled timers; timers not reported here are found by polling. */
   armed(dueMs: readonly number[]): void {
     if (dueMs.length === 0) return;
+    this.#pace.worked();
     this.#lowerLow(dueMs);
     if (this.#redis === undefined || this.#redis.trouble !== undefined) this.#postgres.arm(dueMs);
     this.#redis?.arm(dueMs);
@@ -332,8 +343,14 @@ export class TimerService implements TimerAlarm {
   }
 
   #count(timers: readonly DueTimer[], committedMs: number): void {
+    this.#pace.worked();
     this.#fired += timers.length;
     for (const { dueMs } of timers) this.#lateness.add(Math.max(0, committedMs - dueMs));
+  }
+
+  #wake(): void {
+    this.#pace.worked();
+    this.service.bell.ring();
   }
 
   /** Called when the sweep has found a timer that is due before the low bound. */

@@ -1,10 +1,12 @@
-import { BackgroundService, type Clock, type Logger, type PassResult } from '@waybill/kernel';
+import { BackgroundService, Bell, type Clock, IdlePace, type Logger, type PassResult } from '@waybill/kernel';
 import type { LogEngine } from '@waybill/log';
 import type { Subscription } from './subscription.js';
 import type { TopicPatterns } from './topic-pattern.js';
 
 /** Longest time until a new topic is noticed, in milliseconds. */
 const LOOK_MS = 1_000;
+/** The same while new topics are announced. */
+const LOOK_ANNOUNCED_MS = 10_000;
 
 /** What a {@link TopicWatch} works with. */
 export interface TopicWatchDependencies {
@@ -20,16 +22,21 @@ export interface TopicWatchDependencies {
 /** Subscribes to the topics that match patterns: existing ones at start, and later ones when they are created. */
 export class TopicWatch {
   readonly #service: BackgroundService;
+  readonly #bell = new Bell();
+  #unsubscribe: (() => void) | undefined;
   /** The number of topics at the last check. */
   #seen = 0;
 
   constructor(private readonly dependencies: TopicWatchDependencies) {
-    const { group, clock, logger } = dependencies;
+    const { group, clock, logger, log } = dependencies;
+    const isAnnounced = (): boolean => log.signals.listening;
+    const pace = { busyMs: LOOK_MS, quietMs: LOOK_ANNOUNCED_MS, isAnnounced, clock };
     this.#service = new BackgroundService({
       name: `the topic watch of group ${group}`,
       runOnce: () => this.#look(),
       idleMinMs: LOOK_MS,
-      idleMaxMs: LOOK_MS,
+      idleMaxMs: new IdlePace(pace),
+      bell: this.#bell,
       clock,
       logger,
     });
@@ -38,11 +45,13 @@ export class TopicWatch {
   /** Subscribes to existing topics, and starts watching for new ones. */
   async start(): Promise<void> {
     if (this.dependencies.patterns.isEmpty) return;
+    this.#unsubscribe = this.dependencies.log.signals.subscribe('topics', this.#bell);
     await this.#look();
     this.#service.start();
   }
 
   async stop(): Promise<void> {
+    this.#unsubscribe?.();
     await this.#service.stop();
   }
 

@@ -62,6 +62,12 @@ export class OwnedPartitions {
     return lanes;
   }
 
+  /** Whether each of them has a lane that has not stopped. */
+  get areOpen(): boolean {
+    for (const { lane } of this.#partitions.values()) if (lane === undefined || lane.stopped) return false;
+    return true;
+  }
+
   /** Adds a partition that is granted to this process. */
   assign(grant: Grant): void {
     this.#partitions.set(grant.partitionId, newlyOwned(grant));

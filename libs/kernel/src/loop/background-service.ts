@@ -1,5 +1,6 @@
 import { backoffMs } from './backoff-ms.js';
 import { Bell } from './bell.js';
+import type { IdlePace } from './idle-pace.js';
 import { type Clock, systemClock } from '../clock.js';
 import { guardLogger, isFenced, type Logger } from '../logger.js';
 import { describeError } from '../thrown.js';
@@ -22,7 +23,7 @@ export interface BackgroundServiceOptions {
   /** One bounded pass. It must stop at the next safe point when the signal aborts. */
   readonly runOnce: (signal: AbortSignal) => Promise<PassResult>;
   /** Longest wait between two passes without work, in milliseconds. The waits grow up to it. */
-  readonly idleMaxMs: number;
+  readonly idleMaxMs: number | IdlePace;
   /** First wait after a pass without work, in milliseconds. Default 1. */
   readonly idleMinMs?: number;
   /** Wakes the service early. Default: a new bell, see {@link BackgroundService.bell}. */
@@ -110,8 +111,13 @@ export class BackgroundService {
         continue;
       }
       const rung = await this.bell.wait(wait, signal);
-      wait = rung ? idleMin : Math.min(this.#options.idleMaxMs, wait * 2);
+      wait = rung ? idleMin : Math.min(this.#idleMaxMs, wait * 2);
     }
+  }
+
+  get #idleMaxMs(): number {
+    const { idleMaxMs } = this.#options;
+    return typeof idleMaxMs === 'number' ? idleMaxMs : idleMaxMs.restMs;
   }
 
   #report(error: unknown, failures: number): void {

@@ -1,7 +1,7 @@
 import type { Bell } from '@waybill/kernel';
 
-/** Kinds of signals: records were appended, a group's assignment changed, dead letters were decided. */
-export type Signal = 'appended' | 'group' | 'redrive';
+/** Kinds of signals: records were appended, a group's assignment changed, dead letters were decided, a topic was created. */
+export type Signal = 'appended' | 'group' | 'redrive' | 'topics';
 
 /** Called with each note that is received. */
 export type NoteListener = (note: string) => void;
@@ -21,7 +21,7 @@ export interface LogNotes {
 export interface LogSignals {
   /** Short notes to all processes, in addition to the signals. */
   readonly notes: LogNotes;
-  /** Whether signals of other processes are being received; without them the log is polled. */
+  /** Whether signals of other processes have proven to be received; without them the log is polled. */
   readonly listening: boolean;
   /** Starts to listen to other processes, and to send to them. */
   start(): void;

@@ -3,6 +3,7 @@ import {
   Bell,
   type Clock,
   describeError,
+  invariant,
   type Logger,
   newId,
   type PgDatabase,
@@ -59,6 +60,8 @@ export class GroupMembership implements Membership {
   #incarnation: number | undefined;
   #heardAt = 0;
   #leaving = false;
+  /** The digest of the group as this member has followed it: while it is the same, there is nothing to do. */
+  #settled: string | undefined;
   #unsubscribe: (() => void) | undefined;
 
   constructor(
@@ -190,20 +193,39 @@ export class GroupMembership implements Membership {
     const heardAt = this.#clock.monotonic();
     const session = this.database.session;
     const topics = this.#leaving ? [] : this.#options.topics();
-    const [identity] = await session.run(busIdentity);
-    this.#logEpoch = identity?.logEpoch ?? this.#logEpoch;
-    if (identity?.incarnation !== this.#incarnation) await this.#join();
-    const { groupId } = this;
-    await session.run(heartbeat, groupId, this.memberId, topics, this.#options.leaseMs);
+    const digest = await this.#beat(topics);
     this.#heardAt = heardAt;
-    let owners = await session.run(readOwners, groupId);
-    if (this.#leaving) return 'idle';
-    if (await this.#isOutdated(owners)) {
-      await this.#rebalance();
-      owners = await session.run(readOwners, groupId);
-    }
-    await this.#follow(owners);
+    if (this.#leaving || (this.#settled === digest && this.#releasing.size === 0)) return 'idle';
+    const { groupId } = this;
+    const owners = await session.run(readOwners, groupId);
+    const isOutdated = await this.#isOutdated(owners);
+    if (isOutdated) await this.#rebalance();
+    await this.#follow(isOutdated ? await session.run(readOwners, groupId) : owners);
+    if (!isOutdated && this.#releasing.size === 0) this.#settled = digest;
     return 'idle';
+  }
+
+  /**
+   * Extends the lease; joins again first if the log is on another server, or its server was started again.
+   * @returns the digest of the group
+   */
+  async #beat(topics: readonly string[]): Promise<string> {
+    const { session } = this.database;
+    for (;;) {
+      const known = this.#incarnation ?? 0;
+      const [beat] = await session.run(
+        heartbeat,
+        this.groupId,
+        this.memberId,
+        topics,
+        this.#options.leaseMs,
+        known,
+      );
+      invariant(beat !== undefined, 'the heartbeat returned no row');
+      this.#logEpoch = beat.logEpoch;
+      if (beat.incarnation === known) return beat.digest;
+      await this.#join();
+    }
   }
 
   /** Brings this member's partitions in line with the owners' rows. */
@@ -234,6 +256,7 @@ export class GroupMembership implements Membership {
   }
 
   #giveUp(grant: Grant, how: 'onRevoked' | 'onLost'): void {
+    this.#settled = undefined;
     const { partitionId } = grant;
     this.#owned.delete(partitionId);
     const done = this.#letGo(grant, how).finally(() => {

@@ -14,7 +14,7 @@ import type { LogSignals, Signal } from '../engine/log-signals.js';
 import { SignalNotes } from './signal-notes.js';
 import { notify } from '../statements.generated.js';
 
-const SIGNALS: readonly Signal[] = ['appended', 'group', 'redrive'];
+const SIGNALS: readonly Signal[] = ['appended', 'group', 'redrive', 'topics'];
 
 /** Interval at which the listener checks its connection, in milliseconds, and how long its own note may take. */
 const PROVE_MS = 10_000;
@@ -22,6 +22,11 @@ const HEAR_MS = 5_000;
 
 /** Minimum interval between two notifications of a signal. */
 const DEBOUNCE_MS = 10;
+
+/** The channel of a log's signals. */
+export function channelOf(schema: string): string {
+  return derivedName('signal', schema);
+}
 
 /** Options of {@link PostgresSignals}. */
 export interface PostgresSignalsOptions {
@@ -46,6 +51,7 @@ export class PostgresSignals implements LogSignals {
     appended: new Set(),
     group: new Set(),
     redrive: new Set(),
+    topics: new Set(),
   };
   readonly #channel: string;
   /** Distinguishes its own notifications from others'; process ids may be equal in containers. */
@@ -65,7 +71,7 @@ export class PostgresSignals implements LogSignals {
     options: PostgresSignalsOptions = {},
   ) {
     this.#proveMs = options.proveMs ?? PROVE_MS;
-    this.#channel = derivedName('signal', database.schema);
+    this.#channel = channelOf(database.schema);
     this.#logger = guardLogger(options.logger);
     this.#clock = options.clock ?? systemClock;
     this.notes = new SignalNotes((notes) => this.#notify('note', ...notes), this.#clock);
@@ -147,7 +153,6 @@ export class PostgresSignals implements LogSignals {
       // It may have been stopped while it was connecting.
       if (signal.aborted) return 'again';
       await respondedWithin(client, HEAR_MS, 'Listening', client.query(`listen "${this.#channel}"`));
-      this.#isListening = true;
       // Records appended while it was not listening are found now rather than at the next poll.
       this.#ring('appended');
       await this.#proveUntil(ended.signal);
@@ -176,15 +181,18 @@ export class PostgresSignals implements LogSignals {
    */
   async #proveUntil(ended: AbortSignal): Promise<void> {
     while (!ended.aborted) {
-      await this.#clock.sleep(this.#proveMs, ended);
-      if (ended.aborted) return;
       try {
         await this.#notify('proof');
       } catch {
         // The database cannot be reached at all; that says nothing about this connection.
+        await this.#clock.sleep(this.#proveMs, ended);
         continue;
       }
-      if (await this.#proof.wait(HEAR_MS, ended)) continue;
+      if (await this.#proof.wait(HEAR_MS, ended)) {
+        this.#isListening = true;
+        await this.#clock.sleep(this.#proveMs, ended);
+        continue;
+      }
       if (!ended.aborted)
         throw new DatabaseUnavailableError('The signal listener did not receive its own note', {
           remedy:
@@ -194,7 +202,7 @@ export class PostgresSignals implements LogSignals {
     }
   }
 
-  /** Whether notifications are being received; without them the log is polled. */
+  /** Whether notifications have proven to be received; without them the log is polled. */
   get listening(): boolean {
     return this.#isListening;
   }

@@ -1,6 +1,7 @@
 import type { SqlSession } from '@waybill/kernel';
 import { topicColumns } from '../engine/topic-copy.js';
 import type { NewTopic, PartitionRow, TopicSettings, TopicStore } from '../engine/topics.js';
+import { channelOf } from './postgres-signals.js';
 import {
   configureTopic,
   countTopics,
@@ -24,6 +25,7 @@ export class PostgresTopics implements TopicStore {
       topic.onExpired,
       topic.backlogMaxMessages || null,
       topic.backlogMaxBytes || null,
+      channelOf(this.session.schema),
     );
   }
 

@@ -9,11 +9,11 @@ import {
   type TransactionRunner,
 } from '@waybill/kernel';
 import { databaseNameOf, own } from '@waybill/kernel/internal';
-import { type LogEngine, Sealer, TopicRefresh, type Topics } from '@waybill/log';
+import { type LogEngine, Sealer, TopicRefresh, type Topics, WorkNotes } from '@waybill/log';
 import { PostgresLogEngine } from '@waybill/log/postgres';
 import { DeadLetters, Redrives } from '@waybill/dead-letter';
 import { Erasure } from '@waybill/erasure';
-import { Recurring, Timers, TimerService } from '@waybill/timer';
+import { Recurring, type TimerAlarm, Timers, TimerService } from '@waybill/timer';
 import type { RecurringEncoder } from '@waybill/timer/internal';
 import {
   MessageSignatures,
@@ -147,11 +147,12 @@ export class Waybill {
     const of = { codecs, cloudEvents, database, bell, ambient, traceHeaders, contracts, sealer };
     this.outbox = instanceOutbox({ ...of, options: options.outbox, signatures: this.#signatures });
     this.scheduler = this.#makeScheduler(bell);
+    const alarm = this.#makeAlarm(bell);
     const { redisPrefix, hasUpkeep } = this.#roles;
     this.#budgets = openBudgetStore(redis, this.#roles, database, logger);
-    this.timers = new Timers(this.database.session, this.scheduler);
+    this.timers = new Timers(this.database.session, alarm);
     const encode: RecurringEncoder = (message) => this.outbox.encode(message, { isTemplate: true });
-    this.recurring = new Recurring(this.database.session, encode, this.scheduler);
+    this.recurring = new Recurring(this.database.session, encode, alarm);
     this.#handlerDatabase = this.#open(options.database, handlerConnections(this.#roles));
     this.#transactions = this.#makeRunner();
     this.#outboxTransactions = new OutboxTransactions(this.outbox, this.#transactions);
@@ -161,7 +162,7 @@ export class Waybill {
       ...shared,
       options: options.halfMessages,
       checksByDefault: hasUpkeep,
-      alarm: this.scheduler,
+      alarm,
     });
     this.sagas = new InstanceSagas({
       ...shared,
@@ -177,9 +178,9 @@ export class Waybill {
       preparedStatements: options.outbox?.preparedStatements ?? true,
       databaseName: databaseNameOf(options.database),
     });
-    this.relay = this.#makeRelay(bell);
-    this.#topicRefresh = new TopicRefresh(this.topics, { logger });
-    this.#backlogWatch = new OutboxBacklogWatch(this.database, this.logger);
+    this.relay = this.#makeRelay(bell, alarm);
+    this.#topicRefresh = new TopicRefresh(this.topics, log.signals, { logger });
+    this.#backlogWatch = new OutboxBacklogWatch(this.database, bell, this.logger);
     this.#retention = this.#makeRetention();
     instances.add(this);
   }
@@ -202,7 +203,7 @@ export class Waybill {
     // Publishing checks topics in the service's database.
     await this.#topicRefresh.read();
     await this.sagas.prepare();
-    this.#topicRefresh.service.start();
+    this.#topicRefresh.start();
     this.log.signals.start();
     this.scheduler?.start();
     this.halves.checker?.start();
@@ -329,7 +330,7 @@ export class Waybill {
     await this.#retention.stop();
     await this.guards.stop();
     await this.#budgets.close();
-    await this.#topicRefresh.service.stop();
+    await this.#topicRefresh.stop();
     await this.log.signals.stop();
     await Promise.all(this.#databases.map((database) => database.close()));
   }
@@ -370,10 +371,17 @@ export class Waybill {
     );
   }
 
-  #makeRelay(bell: Bell): Relay | undefined {
+  /** Processes that relay and fire timers are told where this one does not. */
+  #makeAlarm(bell: Bell): TimerAlarm {
+    const work = new WorkNotes(this.database, this.log.signals.notes, { logger: this.logger });
+    if (this.#roles.relay === undefined) bell.onRing(() => work.announce());
+    return this.scheduler ?? { armed: () => work.announce() };
+  }
+
+  #makeRelay(bell: Bell, alarm: TimerAlarm): Relay | undefined {
     const { relay } = this.#roles;
     if (relay === undefined) return undefined;
-    const { database, log, logger, scheduler: alarm, tracing: trace } = this;
+    const { database, log, logger, tracing: trace } = this;
     return new Relay({ database, log, bell, logger, alarm, trace }, relay);
   }
 

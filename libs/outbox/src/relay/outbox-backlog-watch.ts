@@ -1,9 +1,18 @@
-import { BackgroundService, type Logger, type PassResult, type PgDatabase } from '@waybill/kernel';
+import {
+  BackgroundService,
+  type Bell,
+  IdlePace,
+  type Logger,
+  type PassResult,
+  type PgDatabase,
+} from '@waybill/kernel';
 import { guardLogger, isRightMissing } from '@waybill/kernel/internal';
 import { measureOutbox } from '../statements.generated.js';
 
 /** Interval between measurements by all processes together, in milliseconds. */
 const INTERVAL_MS = 1_000;
+/** The same for a process that has published nothing for a minute. */
+const IDLE_INTERVAL_MS = 5_000;
 
 /**
  * Compares the outbox's backlog with the topics' limits, so that messages are refused before the disk is full. It runs
@@ -12,15 +21,19 @@ const INTERVAL_MS = 1_000;
 export class OutboxBacklogWatch {
   readonly service: BackgroundService;
 
+  /** @param bell rung when this process has published */
   constructor(
     private readonly database: PgDatabase,
+    bell: Bell,
     private readonly logger?: Logger,
   ) {
+    const pace = new IdlePace({ busyMs: INTERVAL_MS, quietMs: IDLE_INTERVAL_MS, isAnnounced: () => true });
+    bell.onRing(() => pace.worked());
     this.service = new BackgroundService({
       name: 'the outbox backlog watch',
       runOnce: () => this.runOnce(),
       idleMinMs: INTERVAL_MS,
-      idleMaxMs: INTERVAL_MS,
+      idleMaxMs: pace,
       logger: guardLogger(logger),
     });
   }

@@ -5,6 +5,7 @@ import {
   type BoundStatement,
   type Clock,
   type Given,
+  IdlePace,
   invariant,
   isWaybillError,
   type Logger,
@@ -17,7 +18,7 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import { isTransactionConflict, guardLogger } from '@waybill/kernel/internal';
-import type { LogEngine, WrappedKey } from '@waybill/log';
+import { type LogEngine, WorkNotes, type WrappedKey } from '@waybill/log';
 import {
   blamesMessage,
   learnsOfTopics,
@@ -38,6 +39,12 @@ import { type Begun, cursorAfter, intend, type NewPass, newPass, spanOf } from '
 const SPECS = {
   /** Longest time between two polls of the outbox, in milliseconds; also the latency of messages published in SQL. */
   pollMaxMs: wholeNumber({ default: 100, min: 1, max: 60_000 }),
+  /**
+   * The same when nothing has been published for a minute, in milliseconds. Publishing in this process, and the announcement of
+   * another one, wake the relay; only a message published in SQL waits this long. Not above `pollMaxMs`: always `pollMaxMs`,
+   * as it is while signals are not received.
+   */
+  pollIdleMs: wholeNumber({ default: 1_000, min: 1, max: 60_000 }),
   /**
    * Shortest time between two passes while messages keep coming, in milliseconds: fewer passes with more messages each cost the
    * servers less. Adds to the latency then, by half of it on average. A pass after fewer than five messages does not wait.
@@ -112,6 +119,7 @@ export class Relay {
   /** When the server of the outbox was started, as far as this relay has seen. */
   #incarnation: number | undefined;
   #hintedAt = -Infinity;
+  readonly #pace: IdlePace;
   /** A ring has come since the last poll: most likely messages are waiting, and no probe is needed. */
   #isRung = false;
   readonly #clock: Clock;
@@ -137,15 +145,20 @@ export class Relay {
     this.#rejections = new Rejections(logger, 'be moved');
     this.#reader = new DifferenceReader(log.topics, this.#options);
     this.#handOver = new HandOver({ database, log, reader: this.#reader, clock, logger });
+    const { pollMaxMs: busyMs, pollIdleMs: quietMs } = this.#options;
+    this.#pace = new IdlePace({ busyMs, quietMs, isAnnounced: () => log.signals.listening, clock });
     bell.onRing((when) => {
       if (when === 'soon') this.#hintedAt = clock.monotonic();
       this.#isRung = true;
+      this.#pace.worked();
     });
+    // The transaction may still be open: it is found by polling.
+    new WorkNotes(database, log.signals.notes, { clock, logger }).onWork(() => bell.ring());
     this.service = new BackgroundService({
       name: 'the relay',
       runOnce: (signal) => this.#look(signal),
-      idleMinMs: Math.min(IDLE_MIN_MS, this.#options.pollMaxMs),
-      idleMaxMs: this.#options.pollMaxMs,
+      idleMinMs: Math.min(IDLE_MIN_MS, busyMs),
+      idleMaxMs: this.#pace,
       bell,
       clock,
       logger,
@@ -163,7 +176,7 @@ export class Relay {
   }
 
   async #look(signal: AbortSignal): Promise<PassResult> {
-    await this.#pace(signal);
+    await this.#rest(signal);
     const result = await this.runOnce();
     if (result === 'idle' && this.#clock.monotonic() - this.#hintedAt < HINT_MS) {
       await this.service.bell.wait(HINT_POLL_MS, signal);
@@ -172,7 +185,7 @@ export class Relay {
     return result;
   }
 
-  async #pace(signal: AbortSignal): Promise<void> {
+  async #rest(signal: AbortSignal): Promise<void> {
     const { paceMs, smallDifferenceRows } = this.#options;
     const { at, moved } = this.#last;
     const restMs = at + paceMs - this.#clock.monotonic();
@@ -315,6 +328,7 @@ export class Relay {
     await this.#handOver.committed(pass, batches, read);
     this.#moved += moved;
     this.#last.moved = moved;
+    this.#pace.worked();
     this.#rejections.note(rejected);
   }
 

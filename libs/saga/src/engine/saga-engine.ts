@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import { type Logger, newId, type OpenTransaction } from '@waybill/kernel';
+import { Bell, type Logger, newId, type OpenTransaction } from '@waybill/kernel';
 import type { Sealer } from '@waybill/log';
 import type { Outbox } from '@waybill/outbox';
 import { fingerprintOf } from '../definition/fingerprint.js';
@@ -82,6 +82,8 @@ export class SagaEngine {
   readonly waits: EventWaits;
   /** What reached its sagas and changed nothing. */
   readonly ignored: IgnoredEvents;
+  /** Rung when a saga starts or goes on in this process; the transaction may still be open. */
+  readonly stir = new Bell();
   readonly #attributes: SagaAttributes;
   readonly #trace: SagaTrace;
   readonly #work: TransitionDependencies;
@@ -264,6 +266,7 @@ export class SagaEngine {
     transaction: OpenTransaction<unknown>,
     saga: Pick<StoredSaga, 'instance' | 'nowMs' | 'subject'>,
   ): TransitionWork {
+    this.stir.ring();
     const until = performance.now() + (this.dependencies.transitionMs ?? TRANSITION_MS) * LOCAL_PART;
     return new TransitionWork(this.#work, definition, transaction, saga, until);
   }

@@ -2,6 +2,7 @@ import {
   BackgroundService,
   describeError,
   isInfrastructureFailure,
+  type IdlePace,
   type Logger,
   type PassResult,
   SubjectErasedError,
@@ -41,8 +42,9 @@ export interface SagaCallerDependencies {
   readonly endpoints: SagaEndpoints;
   readonly transactions: TransactionRunner;
   readonly logger: Logger;
-  /** Longest interval between two polls for due calls, in milliseconds. */
-  readonly pollMs: number;
+  /** The polls. */
+  readonly pace: IdlePace;
+  readonly idleMinMs: number;
   /** Time limit of a transition, in milliseconds. */
   readonly transitionMs: number;
 }
@@ -62,12 +64,12 @@ export class SagaCaller {
   #abort = new AbortController();
 
   constructor(private readonly dependencies: SagaCallerDependencies) {
-    const { pollMs, logger, engine } = dependencies;
+    const { pace, idleMinMs, logger, engine } = dependencies;
     this.service = new BackgroundService({
       name: 'the HTTP calls of sagas',
       runOnce: () => this.#claim(),
-      idleMinMs: Math.min(20, pollMs),
-      idleMaxMs: pollMs,
+      idleMinMs,
+      idleMaxMs: pace,
       bell: engine.calls.bell,
       logger,
     });

@@ -3,6 +3,7 @@ import {
   describeError,
   HandlerAbandonedError,
   isInfrastructureFailure,
+  type IdlePace,
   type Logger,
   type PassResult,
   SubjectErasedError,
@@ -20,8 +21,9 @@ export interface SagaClockDependencies {
   readonly logger: Logger;
   /** Time limit of a transition, in milliseconds. */
   readonly transitionMs: number;
-  /** Longest interval between two polls, in milliseconds. */
-  readonly pollMs: number;
+  /** The polls. */
+  readonly pace: IdlePace;
+  readonly idleMinMs: number;
   /** Sagas that run at a time. */
   readonly concurrency: number;
 }
@@ -40,12 +42,12 @@ export class SagaClock {
   #toldMs = -Infinity;
 
   constructor(private readonly dependencies: SagaClockDependencies) {
-    const { pollMs, logger } = dependencies;
+    const { pace, idleMinMs, logger } = dependencies;
     this.service = new BackgroundService({
       name: 'the clock of sagas',
       runOnce: (signal) => this.#look(signal),
-      idleMinMs: Math.min(20, pollMs),
-      idleMaxMs: pollMs,
+      idleMinMs,
+      idleMaxMs: pace,
       logger,
     });
   }
@@ -58,11 +60,11 @@ export class SagaClock {
 
   /** Claims what is due while there is capacity. */
   async #look(signal: AbortSignal): Promise<PassResult> {
-    const { engine, transactions, pollMs, concurrency } = this.dependencies;
+    const { engine, transactions, pace, concurrency } = this.dependencies;
     while (!signal.aborted && this.#underWay.size < concurrency) if (!(await this.#claim())) break;
     if (this.#underWay.size >= concurrency) return 'idle';
     const [next] = await transactions.session.run(nextSagaWake, engine.replyTopic);
-    if (next !== undefined && next.inMs < pollMs) {
+    if (next !== undefined && next.inMs < pace.restMs) {
       const ring = setTimeout(() => this.service.bell.ring(), Math.max(1, next.inMs));
       ring.unref();
     }

@@ -1,6 +1,7 @@
 import {
   BackgroundService,
   type Given,
+  IdlePace,
   type Logger,
   oneOf,
   resolveOptions,
@@ -40,6 +41,11 @@ import { plainOf } from '../machine/saga-data.js';
 const SPECS = {
   /** Longest interval between two polls for due sagas, in milliseconds. */
   pollMs: wholeNumber({ default: 1_000, min: 5, max: 60_000 }),
+  /**
+   * The same when no saga of this process has started or gone on for a minute, in milliseconds; also the time within which an
+   * operator's order is carried out then. Not above `pollMs`: always `pollMs`.
+   */
+  pollIdleMs: wholeNumber({ default: 5_000, min: 5, max: 60_000 }),
   /** Time limit of a transition with its local actions, in milliseconds. */
   transitionMs: wholeNumber({ default: 30_000, min: 10, max: 3_600_000 }),
   /** Sagas that the clock runs at a time, each on its own connection. */
@@ -102,10 +108,12 @@ export class SagaLoop {
     this.#options = resolveOptions('sagas', SPECS, options);
     this.#endpoints = new SagaEndpoints(http);
     const { engine, logger, transactions } = dependencies;
-    const { transitionMs, pollMs, concurrency } = this.#options;
-    this.#clock = new SagaClock({ engine, transactions, logger, transitionMs, pollMs, concurrency });
+    const { transitionMs, pollMs, pollIdleMs, concurrency } = this.#options;
+    const pace = new IdlePace({ busyMs: pollMs, quietMs: pollIdleMs, isAnnounced: () => true });
+    const paced = { pace, idleMinMs: Math.min(20, pollMs) };
+    this.#clock = new SagaClock({ engine, transactions, logger, transitionMs, concurrency, ...paced });
     const endpoints = this.#endpoints;
-    this.caller = new SagaCaller({ ...dependencies, endpoints, transitionMs, pollMs });
+    this.caller = new SagaCaller({ ...dependencies, endpoints, transitionMs, ...paced });
     const orders = new SagaOrders({ engine, transactions, logger, transitionMs });
     // Separate from the clock: an operator's order must not wait for the sagas it concerns.
     this.#orders = new BackgroundService({
@@ -115,14 +123,17 @@ export class SagaLoop {
         await this.#register();
         return 'idle';
       },
-      idleMinMs: Math.min(20, pollMs),
-      idleMaxMs: pollMs,
+      idleMinMs: paced.idleMinMs,
+      idleMaxMs: pace,
       logger,
     });
     const { definitions, contractOf = () => undefined, unclaimed: handlers = new Map() } = dependencies;
     const codecOf = (topic: string): Codec => this.#codecOf(topic);
     this.events = new SagaEvents({ engine, definitions, logger, codecOf, contractOf, transitionMs }, events);
-    this.#unclaimed = new UnclaimedEvents({ engine, handlers, transactions, logger, transitionMs, pollMs });
+    this.#unclaimed = new UnclaimedEvents({ engine, handlers, transactions, logger, transitionMs, ...paced });
+    engine.stir.onRing(() => {
+      if (pace.worked()) this.#clock.service.bell.ring();
+    });
     this.refusals = new SagaRefusals(engine.replyTopic, logger);
   }
 

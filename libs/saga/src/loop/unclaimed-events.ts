@@ -3,6 +3,7 @@ import {
   describeError,
   HandlerAbandonedError,
   isInfrastructureFailure,
+  type IdlePace,
   type Logger,
   type OpenTransaction,
   type PassResult,
@@ -39,7 +40,9 @@ export interface UnclaimedEventsDependencies {
   readonly logger: Logger;
   /** Time limit of a handler, in milliseconds. */
   readonly transitionMs: number;
-  readonly pollMs: number;
+  /** The polls. */
+  readonly pace: IdlePace;
+  readonly idleMinMs: number;
 }
 
 /** Attempts of a handler before its event is stored for operators; the wait grows from the first to the last. */
@@ -55,12 +58,12 @@ export class UnclaimedEvents {
   readonly service: BackgroundService;
 
   constructor(private readonly dependencies: UnclaimedEventsDependencies) {
-    const { pollMs, logger } = dependencies;
+    const { pace, idleMinMs, logger } = dependencies;
     this.service = new BackgroundService({
       name: 'events without a saga',
       runOnce: () => this.#next(),
-      idleMinMs: Math.min(20, pollMs),
-      idleMaxMs: pollMs,
+      idleMinMs,
+      idleMaxMs: pace,
       logger,
     });
   }

@@ -1,6 +1,7 @@
 import {
   BackgroundService,
   type Given,
+  IdlePace,
   isWaybillError,
   type Logger,
   type PassResult,
@@ -33,6 +34,8 @@ const SPECS = {
   maxWaiting: wholeNumber({ default: 100, min: 1, max: 100_000 }),
   /** Interval between two checks for commands that have waited too long, in milliseconds. */
   sweepMs: wholeNumber({ default: 1_000, min: 10, max: 600_000 }),
+  /** The same when no command has had to wait for a minute, in milliseconds. Not above `sweepMs`: always `sweepMs`. */
+  sweepIdleMs: wholeNumber({ default: 5_000, min: 10, max: 600_000 }),
 };
 
 /** Options of {@link SagaLocks}. */
@@ -92,6 +95,7 @@ const SWEEP_TIMEOUT_MS = 30_000;
  */
 export class SagaLocks {
   readonly #options;
+  readonly #pace: IdlePace;
   /** The branches that hold something, by the session of the transaction in which they took it. */
   readonly #taken = new WeakMap<SqlSession, Set<string>>();
 
@@ -101,6 +105,8 @@ export class SagaLocks {
     private readonly rules: StashRules = { codecs: {}, sealer: Sealer.none },
   ) {
     this.#options = resolveOptions("sagas' locks", SPECS, options);
+    const { sweepMs: busyMs, sweepIdleMs: quietMs } = this.#options;
+    this.#pace = new IdlePace({ busyMs, quietMs, isAnnounced: () => true });
   }
 
   /**
@@ -183,6 +189,7 @@ export class SagaLocks {
       JSON.stringify(control),
       sealed.payload,
     );
+    this.#pace.worked();
     if (row?.stashed !== true)
       throw new SagaRejectedError(`${maxWaiting} commands wait for ${entity}, which another saga holds`);
   }
@@ -209,13 +216,14 @@ export class SagaLocks {
         );
       const woken = await session.run(wakeCommands, SWEEP_COMMANDS);
       await this.#sendAgain({ session }, woken);
+      if (expired.length + woken.length > 0) this.#pace.worked();
       return Math.max(expired.length, woken.length) === SWEEP_COMMANDS ? 'again' : 'idle';
     };
     return new BackgroundService({
       name: 'the sweep of waiting saga commands',
       runOnce: () => transactions.run({ work: ({ session }) => sweep(session), timeoutMs: SWEEP_TIMEOUT_MS }),
       idleMinMs: sweepMs,
-      idleMaxMs: sweepMs,
+      idleMaxMs: this.#pace,
       logger,
     });
   }

@@ -88,6 +88,19 @@ export const topicCases: readonly (readonly [string, (log: CaseLog) => Promise<v
     },
   ],
   [
+    'tells the other processes of a new topic',
+    async (log) => {
+      const [one, other] = [await log.open(), await log.open()];
+      for (const { log: engine } of [one, other]) engine.signals.start();
+      await waitUntil(() => other.log.signals.listening, { describe: 'the other process listens' });
+      const told = new Bell();
+      other.log.signals.subscribe('topics', told);
+      const woken = told.wait(WAKE_MS);
+      await one.log.topics.create(newName('topic'), { partitions: 1 });
+      assert.equal(await woken, true, 'the other process was not told');
+    },
+  ],
+  [
     'carries notes to every process',
     async (log) => {
       const [one, other] = [await log.open(), await log.open()];

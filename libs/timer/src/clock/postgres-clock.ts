@@ -1,3 +1,4 @@
+import type { IdlePace } from '@waybill/kernel';
 import type { DatabaseTime } from './database-time.js';
 import type { TimerClock } from './timer-clock.js';
 
@@ -10,7 +11,7 @@ export class PostgresClock implements TimerClock {
 
   constructor(
     private readonly time: DatabaseTime,
-    private readonly pollMs: number,
+    private readonly pace: IdlePace,
   ) {}
 
   start(ring: () => void): void {
@@ -27,7 +28,7 @@ export class PostgresClock implements TimerClock {
   }
 
   restMs(nextInMs: number | null): number {
-    const rest = Math.min(Math.max(nextInMs ?? Infinity, 0), this.pollMs);
+    const rest = Math.min(Math.max(nextInMs ?? Infinity, 0), this.pace.restMs);
     this.#restUntilMs = (this.time.now() ?? 0) + rest;
     return rest;
   }
