@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { benchDelivery } from './delivery/bench-delivery.js';
 import { benchGuards } from './guards/bench-guards.js';
+import { benchIdle } from './idle/bench-idle.js';
 import { benchOutbox } from './outbox/bench-outbox.js';
 import { benchRelay } from './relay/bench-relay.js';
 import { benchSaga } from './saga/bench-saga.js';
@@ -17,6 +18,8 @@ export interface BenchOptions {
   readonly rounds?: number;
   /** Which systems are compared. Default: all. */
   readonly peers?: readonly string[];
+  /** A directory for CPU profiles and statistics of statements, of one round more. Default: none. */
+  readonly profile?: string;
 }
 
 const BENCHES = {
@@ -25,6 +28,7 @@ const BENCHES = {
   relay: benchRelay,
   schedule: benchSchedule,
   guards: benchGuards,
+  idle: benchIdle,
   saga: benchSaga,
   topics: benchTopics,
   transport: benchTransport,
@@ -36,21 +40,23 @@ const { values, positionals } = parseArgs({
     json: { type: 'boolean', default: false },
     rounds: { type: 'string' },
     peers: { type: 'string' },
+    profile: { type: 'string' },
   },
 });
 const name = positionals[0] ?? '';
 const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name as keyof typeof BENCHES] : undefined;
 if (bench === undefined || positionals.length > 1) {
   console.error(
-    `Usage: npm run bench -- ${Object.keys(BENCHES).join('|')} [--json] [--rounds N] [--peers A,B]`,
+    `Usage: npm run bench -- ${Object.keys(BENCHES).join('|')} [--json] [--rounds N] [--peers A,B] [--profile DIRECTORY]`,
   );
   process.exit(2);
 }
 try {
-  const { rounds, peers } = values;
+  const { rounds, peers, profile } = values;
   const options = {
     ...(rounds === undefined ? {} : { rounds: Number(rounds) }),
     ...(peers === undefined ? {} : { peers: peers.split(',') }),
+    ...(profile === undefined ? {} : { profile }),
   };
   const result = await bench((line) => console.error(line), options);
   if (values.json) console.log(JSON.stringify(result));

@@ -1,18 +1,14 @@
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-import { createDatabase, ensurePostgres, type PostgresServer } from '@waybill/testing';
+import { ensurePostgres, type PostgresServer } from '@waybill/testing';
 import pg from 'pg';
 import type { BenchOptions, Report } from '../main.js';
 import { measureProducers } from '../outbox/producers.js';
 import { inPlace } from '../place.js';
-import { cpuMsOf, cpuMsOfProcess } from '../relay/server-cost.js';
 import { median, quantile, rounded } from '../statistics.js';
-import { type Answer, type Order, type PeerName, PEERS } from './client.js';
-import { EFFECTS } from './peer.js';
+import { type PeerName, PEERS } from './client.js';
+import { inProcesses } from './client-process.js';
+import { cpuOf, inDatabase, measureLive, type Round } from './live.js';
+import { profileDelivery } from './profile.js';
 
-/** Messages of a round, from transaction to effect, and as many before them to warm up. */
-const LIVE = 10_000;
 /** Messages of a backlog. */
 const BACKLOG: Readonly<Record<PeerName, number>> = {
   waybill: 100_000,
@@ -55,54 +51,14 @@ export interface DeliveryFigures {
   readonly rssMb: number;
 }
 
-/** A client process, and what it is told to do. */
-class Process {
-  readonly #child: ChildProcess = fork(fileURLToPath(new URL('client.js', import.meta.url)), {
-    stdio: 'inherit',
-  });
-
-  get pid(): number {
-    return this.#child.pid ?? -1;
-  }
-
-  async tell(order: Order): Promise<Answer> {
-    type Reply = { readonly answer?: Answer; readonly error?: string };
-    const over = new AbortController();
-    const { signal } = over;
-    const answered = once(this.#child, 'message', { signal }) as Promise<[Reply]>;
-    const ended = once(this.#child, 'exit', { signal }).then((): [Reply] => [
-      { error: 'a process of the benchmark ended' },
-    ]);
-    this.#child.send(order);
-    const [{ answer, error }] = await Promise.race([answered, ended]);
-    over.abort();
-    await Promise.allSettled([answered, ended]);
-    if (answer === undefined) throw new Error(error);
-    return answer;
-  }
-
-  async end(): Promise<void> {
-    if (this.#child.exitCode !== null) return;
-    const ended = once(this.#child, 'exit');
-    this.#child.disconnect();
-    await ended;
-  }
-}
-
-/** What a round measures. */
-interface Round {
-  readonly perSecond: number;
-  readonly cpu: number;
-  readonly rssMb: number;
-}
-
 /** Two client processes and the server; the systems take turns, each round in a fresh database. */
 export async function benchDelivery(
   report: Report,
-  { rounds = 5, peers }: BenchOptions,
+  { rounds = 5, peers, profile }: BenchOptions,
 ): Promise<DeliveryFigures> {
-  const server = await ensurePostgres();
   const names = (Object.keys(PEERS) as PeerName[]).filter((name) => peers?.includes(name) !== false);
+  if (profile !== undefined) await profileDelivery(profile, names, report);
+  const server = await ensurePostgres();
   const live = new Map<PeerName, Round[]>(names.map((name) => [name, []]));
   const drained = new Map<PeerName, Round[]>(names.map((name) => [name, []]));
   const held: number[] = [];
@@ -163,46 +119,6 @@ function line({ perSecond, cpu }: Round): string {
   return `${Math.round(perSecond)}/s at ${cpu.toFixed(0)} ms of CPU for 1,000`;
 }
 
-async function inDatabase<T>(
-  server: PostgresServer,
-  peer: PeerName,
-  work: (url: string) => Promise<T>,
-): Promise<T> {
-  const database = await createDatabase(server, 'bench');
-  try {
-    const url = database.connectionString;
-    await execute(url, `${EFFECTS}; create table business (n bigint not null)`);
-    await PEERS[peer].prepare(url);
-    return await work(url);
-  } finally {
-    await database.drop();
-  }
-}
-
-/** From the first transaction to the last effect. */
-function measureLive(server: PostgresServer, peer: PeerName): Promise<Round> {
-  return inDatabase(server, peer, (url) =>
-    inProcesses(async (producer, consumer) => {
-      await consumer.tell({ kind: 'open', role: 'consumer', peer, url, work: 'insert' });
-      await producer.tell({ kind: 'open', role: 'producer', peer, url, work: 'insert' });
-      const pids = [producer.pid, consumer.pid];
-      const run = async (messages: number): Promise<void> => {
-        const all = consumer.tell({ kind: 'expect', messages });
-        await producer.tell({ kind: 'produce', messages, perSecond: 0 });
-        await all;
-      };
-      await run(LIVE);
-      const cpuBefore = cpuOf(server, pids);
-      const startedAt = performance.now();
-      await run(LIVE);
-      await waitForEffects(url, 2 * LIVE);
-      const seconds = (performance.now() - startedAt) / 1_000;
-      const cpu = (cpuOf(server, pids) - cpuBefore) / (LIVE / 1_000);
-      return { perSecond: LIVE / seconds, cpu, rssMb: 0 };
-    }),
-  );
-}
-
 /** A backlog whose handler does nothing; perhaps while another session holds a snapshot that is older than it. */
 function measureBacklog(server: PostgresServer, peer: PeerName, isHeld: boolean): Promise<Round> {
   const messages = BACKLOG[peer];
@@ -250,44 +166,4 @@ function measureLatency(
       return { p50: quantile(waits, 0.5), p99: quantile(waits, 0.99) };
     }),
   );
-}
-
-async function inProcesses<T>(work: (producer: Process, consumer: Process) => Promise<T>): Promise<T> {
-  const processes = [new Process(), new Process()] as const;
-  try {
-    const result = await work(...processes);
-    for (const one of processes) await one.tell({ kind: 'close' });
-    return result;
-  } finally {
-    await Promise.all(processes.map((one) => one.end()));
-  }
-}
-
-function cpuOf(server: PostgresServer, pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + cpuMsOfProcess(pid), cpuMsOf([server.pid]));
-}
-
-/** The last handler has run; its transaction may not have been committed yet. */
-async function waitForEffects(url: string, count: number): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    for (;;) {
-      const { rows } = await client.query<{ n: number; all: number }>(
-        'select count(distinct n)::integer as n, count(*)::integer as "all" from effect',
-      );
-      const { n = 0, all = 0 } = rows[0] ?? {};
-      if (all > count || (all === count && n !== LIVE)) throw new Error(`${all} effects of ${n} messages`);
-      if (all === count) return;
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
-  } finally {
-    await client.end();
-  }
-}
-
-async function execute(url: string, text: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  await client.query(text).finally(() => client.end());
 }
