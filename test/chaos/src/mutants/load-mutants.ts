@@ -8,6 +8,7 @@ const LOCAL_DATABASE = 'half-message/dist/local-database.js';
 export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   'saga-forgets-time-out': {
     what: 'a saga whose command is not answered in time goes on waiting',
+    rules: ['every saga ends'],
     faults: ['none'],
     at: { file: 'saga/dist/machine/next-transition.js' },
     find: "else if (record.status === 'running')",
@@ -15,6 +16,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'saga-leaves-unknown': {
     what: 'a step of which it is not known whether it was done is not compensated',
+    rules: ['a compensated saga has undone what it had done', 'every saga ends'],
     faults: ['none'],
     at: { file: BACKWARD },
     find: 'if (step.undo === undefined)',
@@ -22,6 +24,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'saga-compensates-at-once': {
     what: 'all compensations begin at the same time, not one after the other',
+    rules: ['compensations are in reverse order'],
     faults: ['none'],
     at: { file: BACKWARD },
     find: '!isClearAfter(draft, index, clear) || ',
@@ -29,6 +32,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'saga-skips-compensation': {
     what: 'the step before the last one is not compensated',
+    rules: ['a compensated saga has undone what it had done'],
     faults: ['none'],
     at: { file: BACKWARD },
     find: 'if (step.undo === undefined)',
@@ -36,6 +40,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'compensate-twice': {
     what: 'the barrier lets a command that comes again take effect again',
+    rules: ['a step of a saga takes effect once'],
     faults: ['none'],
     at: { sqlFunction: 'barrier_call' },
     find: "then 'duplicate' else 'refused' end",
@@ -43,6 +48,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'late-answer-counts': {
     what: 'a participant carries out what its saga has compensated in the meantime',
+    rules: ['a compensated saga has undone what it had done'],
     faults: ['none'],
     at: { file: PARTICIPANT },
     find: "if (stood !== 'ongoing')",
@@ -50,6 +56,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'forget-ongoing-effect': {
     what: 'the effect of a command that has not answered yet is not compensated',
+    rules: ['a compensated saga has undone what it had done'],
     faults: ['none'],
     at: { sqlFunction: 'barrier_bar' },
     find: "return first_reason in ('ongoing', 'rejected')",
@@ -57,6 +64,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'rejection-keeps-effect': {
     what: 'what a participant wrote before it refused is not rolled back, and its refusal does not get through',
+    rules: ['every saga ends'],
     faults: ['none'],
     at: { file: PARTICIPANT },
     find: 'await session.run(savepoint.goBack);',
@@ -64,6 +72,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'take-keeps-epoch': {
     what: 'a partition is taken without a new owner epoch',
+    rules: ['an owner epoch has one owner'],
     faults: ['pause', 'block', 'rebalance'],
     at: { sqlFunction: 'progress_take' },
     find: 'owner_epoch = o.owner_epoch + 1',
@@ -71,6 +80,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'fence-is-left-out': {
     what: 'what a delivery has done is marked without asking the fence',
+    rules: ['no effect of a fenced owner'],
     faults: ['pause', 'silence', 'block'],
     at: { file: 'consumer/dist/lane/log-messages.js' },
     find: 'return this.progress.advance(position, marks, committed);',
@@ -79,6 +89,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'half-passes-no-barrier': {
     what: 'local work does not pass the barrier, and check-back does not see it',
+    rules: ['committed work delivers its half message'],
     faults: ['none'],
     at: { file: LOCAL_DATABASE },
     find: 'return this.#barrier.pass(session, barrierOf(halfId));',
@@ -86,6 +97,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'half-leaves-no-tombstone': {
     what: 'check-back gives up work without preventing it',
+    rules: ['committed work delivers its half message'],
     faults: ['none'],
     at: { file: LOCAL_DATABASE },
     find: "barrierOf(halfId), 'rollback', TOMBSTONE_WAIT_MS",
@@ -93,6 +105,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'timer-early': {
     what: 'a timer is claimed before its time',
+    rules: ['no timer is early'],
     faults: ['none'],
     at: { sqlFunction: 'timer_claim' },
     find: 't.due_at <= now_at',
@@ -100,6 +113,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'timer-stays': {
     what: 'a timer that has fired is not removed',
+    rules: ['a timer fires once'],
     faults: ['none'],
     at: { sqlFunction: 'timer_claim' },
     find: 'delete from "waybill".timer t using due d',
@@ -107,6 +121,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'timer-fires-alone': {
     what: 'of timers that are claimed together only the first fires',
+    rules: ['no timer is lost'],
     faults: ['none'],
     at: { file: 'timer/dist/timer-service.js' },
     find: 'sound.filter((timer) => timer.kind === kind)',
