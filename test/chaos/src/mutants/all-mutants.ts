@@ -23,6 +23,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     what: 'the fence lets every owner pass',
     rules: ['no effect of a fenced owner'],
     faults: ['pause', 'block', 'silence'],
+    victims: 'consumer',
     at: { sqlFunction: 'fence' },
     find: 'if not found then',
     replace: 'if false then',
@@ -31,6 +32,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     what: 'a lane takes the end of what it fetched for its position',
     rules: ['positions skip nothing', 'every message takes effect'],
     faults: ['kill'],
+    victims: 'consumer',
     at: { file: 'consumer/dist/lane/lane-window.js' },
     find: 'for (const offset of this.#open.keys())',
     replace: 'for (const offset of [])',
@@ -63,17 +65,23 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     what: 'what a delivery has done is not marked',
     rules: ['a message takes effect once'],
     faults: ['kill'],
+    victims: 'consumer',
     at: { file: 'consumer/dist/lane/log-messages.js' },
     find: 'return this.progress.advance(position, marks, committed);',
     replace: 'return plainVerdict([progress.fence()], committed);',
   },
   'loss-is-done': {
     what: 'a delivery whose connection is lost counts as done',
-    rules: ['every message takes effect'],
+    rules: ['every message takes effect', 'positions skip nothing'],
     faults: ['terminate', 'cut'],
+    victims: 'consumer',
     at: { file: 'consumer/dist/delivery/delivery-transaction.js' },
-    find: 'throw new DeliveryLostError(underWay.map(({ offset }) => offset), error);',
-    replace: 'return { done: records, handledMs: 0 };',
+    find: 'return this.#rolledBack(error, records, underWay, runningAt);',
+    replace: `if (error instanceof TransactionLostError) {
+        (verdict ?? verdicts(records, new Set())).committed();
+        return { done: records, dropped: new Map(), handledMs: 0 };
+      }
+      return this.#rolledBack(error, records, underWay, runningAt);`,
   },
   'cursor-behind': {
     what: 'a pass is stored as if it led to where it began',

@@ -18,6 +18,8 @@ export interface Bug {
 export interface Mutant extends Planting, Bug {
   /** The faults under which it shows. */
   readonly faults: readonly string[];
+  /** How the names of the processes begin that faults hit: a short run would miss them otherwise. Default: all processes. */
+  readonly victims?: string;
 }
 
 /** A planted bug that does not fit the product any more: it has to be planted elsewhere, or in other words. */

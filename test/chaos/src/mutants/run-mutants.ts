@@ -15,6 +15,8 @@ const SECONDS = 25;
 const DRAIN_MS = 15_000;
 /** Schedules of its machine within which the simulator must find a bug. */
 const SCHEDULES = 20_000;
+/** How long the simulator may take, in milliseconds. Code that never waits would hang it. */
+const SIMULATOR_MS = 900_000;
 
 /** The planted bugs: those that a run under load must catch, and those that the simulator must. */
 export const MUTANT_NAMES: readonly string[] = [...Object.keys(MUTANTS), ...Object.keys(SIMULATOR_MUTANTS)];
@@ -109,7 +111,11 @@ function run(
   args: readonly string[],
   env: Record<string, string>,
 ): Promise<{ code: number; output: string }> {
-  const child = spawn(process.execPath, args, { env: { ...process.env, ...env } });
+  const child = spawn(process.execPath, args, {
+    env: { ...process.env, ...env },
+    timeout: SIMULATOR_MS,
+    killSignal: 'SIGKILL',
+  });
   let output = '';
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (bytes: Buffer) => {
@@ -117,6 +123,10 @@ function run(
     });
   return new Promise((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code) => resolve({ code: code ?? 2, output }));
+    child.on('close', (code, signal) =>
+      signal === null
+        ? resolve({ code: code ?? 2, output })
+        : reject(new Error(`the simulator was ended by ${signal}, at the latest after ${SIMULATOR_MS} ms`)),
+    );
   });
 }

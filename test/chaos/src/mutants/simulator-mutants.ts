@@ -49,7 +49,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'effect-without-mark': {
     what: 'what a delivery has done is not marked',
-    rules: ['every effect happens once'],
+    rules: ['every effect happens once', 'it ends in bounded steps'],
     simulator: 'lane',
     at: { file: 'consumer/dist/lane/log-messages.js' },
     find: 'return this.progress.advance(position, marks, committed);',
@@ -92,8 +92,8 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
     rules: ['it ends in bounded steps'],
     simulator: 'lane',
     at: { file: 'consumer/dist/lane/lane-progress.js' },
-    find: '(this.covers(end) ? undefined : next())',
-    replace: 'undefined',
+    find: 'while (!this.covers(end))',
+    replace: 'while (false)',
   },
   'no-new-epoch-after-loss': {
     what: 'a lane whose connection was lost goes on in its old epoch',
