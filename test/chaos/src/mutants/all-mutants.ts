@@ -93,7 +93,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'offsets-restart': {
     what: 'an append takes the offset of the last record instead of the next',
-    rules: ['offsets are dense'],
+    rules: ['readers agree on offsets'],
     faults: ['none'],
     at: { sqlFunction: 'log_next_offset' },
     find: 'select b.last_offset + 1 into found_offset',

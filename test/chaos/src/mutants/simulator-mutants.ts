@@ -97,7 +97,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'no-new-epoch-after-loss': {
     what: 'a lane whose connection was lost goes on in its old epoch',
-    rules: ['every effect happens once', 'a fenced owner has no effect'],
+    rules: ['it ends in bounded steps', 'every effect happens once', 'a fenced owner has no effect'],
     simulator: 'lane',
     at: { file: 'consumer/dist/lane/owned-partitions.js' },
     find: 'partitions.filter((partition) => partition.ownership !== undefined && partition.written)',
@@ -109,7 +109,8 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
     simulator: 'lane',
     at: { file: 'consumer/dist/lane/lane-window.js' },
     find: 'return this.#running > 0 || isBlocked(first.key) ? undefined : this.#start([first], true);',
-    replace: 'return isBlocked(first.key) ? undefined : this.#start([first], true);',
+    replace:
+      'return this.isBusy(first.key) || isBlocked(first.key) ? undefined : this.#start([first], true);',
   },
   'redriven-overtaken': {
     what: 'in order partition, later messages pass one that an operator has redriven',
@@ -155,7 +156,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
     'lane',
     'older-position',
     'a new owner goes on from the lowest position of its epoch',
-    ['every effect happens once'],
+    ['the position never steps back', 'every effect happens once'],
   ),
   'fence-open': ofModel('lane', 'no-fence', 'every owner passes the fence', ['a fenced owner has no effect']),
   'fence-unlocked': ofModel('lane', 'fence-without-lock', 'the fence does not lock the row of the owner', [
@@ -200,10 +201,13 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
     replace: "else if (record.status === 'never')",
   },
   'no-saga-lock': ofModel('saga', 'no-row-lock', 'two engines change a saga at the same time', [
-    'no task fails',
+    'compensations come in reverse order',
+    'no command is sent after its compensation',
+    'every effect happens once',
   ]),
   'no-barrier': ofModel('saga', 'no-barrier', 'an action may be done after its empty compensation', [
-    'nothing is done after its compensation',
+    'compensations come in reverse order',
+    'the money is where the end says',
   ]),
   'timer-not-delivered': {
     what: 'a claimed timer is deleted without its message',
