@@ -77,6 +77,22 @@ test('what is stored with an effect while the marker is moved has the new marker
   expect(progress.covers(328)).toBe(true);
 });
 
+test('who waits for a position that is being stored leaves its permit to others, which that may need', async () => {
+  const advance = progress.advance(10, [], () => {});
+  const own = permit();
+  for (let other = 1; other < 4; other += 1) permit();
+  const covering = progress.cover(200, 0, own);
+  await turn();
+  const free = permits.tryAcquire();
+  expect([own.isHeld, free?.isHeld, progress.isAwaited]).toEqual([false, true, true]);
+  advance.committed();
+  await turn();
+  expect(own.isHeld).toBe(false);
+  free?.release();
+  await covering;
+  expect([own.isHeld, permits.tryAcquire(), progress.isAwaited]).toEqual([true, undefined, false]);
+});
+
 test('a position whose transaction failed is not stored, and holds nothing up', async () => {
   const advance = progress.advance(10, [], () => {});
   advance.failed();
