@@ -127,7 +127,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
     faults: ['none'],
     at: { sqlFunction: 'timer_claim' },
     find: 't.due_at <= now_at',
-    replace: "t.due_at <= now_at + interval '300 milliseconds'",
+    replace: "t.due_at <= now_at + interval '3 seconds'",
   },
   'timer-stays': {
     what: 'a timer that has fired is not removed',
