@@ -9,6 +9,7 @@ import { PartitionProgress } from '../src/progress/partition-progress.js';
 let written: (readonly [position: number, marker: number])[];
 let progress: LaneProgress;
 let permits: Permits;
+let stored: PartitionProgress;
 beforeEach(() => {
   written = [];
   permits = new Permits(4, () => {});
@@ -16,13 +17,10 @@ beforeEach(() => {
   const writer = {
     write: async (statements: readonly BoundStatement[]) => void written.push(...statements.map(storedBy)),
   };
-  progress = new LaneProgress(
-    new PartitionProgress(1, ownership as never, 1),
-    writer as unknown as VerdictWriter,
-    0,
-    0,
-    { checksumAt: () => undefined },
-  );
+  stored = new PartitionProgress(1, ownership as never, 1);
+  progress = new LaneProgress(stored, writer as unknown as VerdictWriter, 0, 0, {
+    checksumAt: () => undefined,
+  });
 });
 
 /** `advance` has the position as its fourth parameter, and the marker as its fifth. */
@@ -41,6 +39,13 @@ test('a position that is stored with an effect moves the marker as well', () => 
   expect(progress.position).toBe(10);
   expect(progress.covers(138)).toBe(true);
   expect(progress.covers(139)).toBe(false);
+});
+
+test('what is marked above a position is stored with it', () => {
+  const mark = stored.mark([12, 14], 'done');
+  const { statements } = progress.advance(10, [mark], () => {});
+  expect(statements).toHaveLength(2);
+  expect(statements[0]).toBe(mark);
 });
 
 test('of positions that are stored at the same time the highest counts, whichever was committed last', () => {
