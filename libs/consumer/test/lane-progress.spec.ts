@@ -7,15 +7,21 @@ import { PartitionProgress } from '../src/progress/partition-progress.js';
 
 /** What was written, as position and marker. */
 let written: (readonly [position: number, marker: number])[];
+/** When what is written is answered. */
+let answer: Promise<void>;
 let progress: LaneProgress;
 let permits: Permits;
 let stored: PartitionProgress;
 beforeEach(() => {
   written = [];
+  answer = Promise.resolve();
   permits = new Permits(4, () => {});
   const ownership = { partitionId: 1, ownerEpoch: 1, incarnation: 1 };
   const writer = {
-    write: async (statements: readonly BoundStatement[]) => void written.push(...statements.map(storedBy)),
+    write: async (statements: readonly BoundStatement[]) => {
+      written.push(...statements.map(storedBy));
+      await answer;
+    },
   };
   stored = new PartitionProgress(1, ownership as never, 1);
   progress = new LaneProgress(stored, writer as unknown as VerdictWriter, 0, 0, {
@@ -80,6 +86,18 @@ test('what is stored with an effect while the marker is moved has the new marker
   // That one has covered it.
   expect(written).toEqual([]);
   expect(progress.covers(328)).toBe(true);
+});
+
+test('positions are stored one after the other: an older one never follows a newer one', async () => {
+  let respond = (): void => {};
+  answer = new Promise((resolve) => (respond = resolve));
+  const storing = Promise.all([progress.store(10), progress.store(20)]);
+  await turn();
+  expect(written.map(([position]) => position)).toEqual([10]);
+  respond();
+  await storing;
+  expect(written.map(([position]) => position)).toEqual([10, 20]);
+  expect(progress.position).toBe(20);
 });
 
 test('who waits for a position that is being stored leaves its permit to others, which that may need', async () => {
