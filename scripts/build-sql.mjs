@@ -1,6 +1,7 @@
-// Turns the .sql files of the libraries into typed modules: libs/*/sql/**/*.sql into src/statements.generated.ts,
-// libs/schema/migrations/**/*.sql each into src/migrations/**/*.generated.ts, with a list of them. With --check it writes
-// nothing and fails when a generated file is stale. Plain Node, so that it runs before anything is built.
+// Turns the .sql files of the libraries into typed modules. libs/*/sql/*.sql become src/statements.generated.ts, which also exports
+// src/statements-*.generated.ts, one for each sub-folder of sql; libs/schema/migrations/**/*.sql each become
+// src/migrations/**/*.generated.ts, with a list of them. With --check it writes nothing and fails when a generated file is
+// stale. Plain Node, so that it runs before anything is built.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -68,35 +69,54 @@ function docLines(lines) {
   });
 }
 
-function statementsModule(folder) {
+/** The .sql files of a library, from its sql folder, by the names of their statements. */
+function statementFiles(folder) {
   const files = readdirSync(folder, { recursive: true })
     .filter((name) => name.endsWith('.sql'))
     .sort((a, b) => (basename(a) < basename(b) ? -1 : 1));
   const twice = files.find((name, index) => index > 0 && basename(files[index - 1]) === basename(name));
   if (twice) throw new Error(`${String(twice)}: another folder has a statement of this name`);
-  const parts = files.map((name) => {
-    const lines = readFileSync(join(folder, name), 'utf8').trimEnd().split('\n');
-    const params = headerList(lines.join('\n'), 'Params', name);
-    const rows = headerList(lines.join('\n'), 'Returns', name);
-    const body = qualifySql(
-      lines
-        .filter((line) => !line.startsWith('--'))
-        .join('\n')
-        .trim()
-        .replace(/;$/, ''),
-    );
-    const doc = docLines(lines)
-      .map((line) => ` *${line.slice(2)}`)
-      .join('\n');
-    const paramType = `[${params.map((p) => `${p.name}: ${p.type}`).join(', ')}]`;
-    const rowType =
-      rows.length === 0
-        ? 'Record<never, never>'
-        : `{ ${rows.map((r) => `${r.name}: ${r.type}`).join('; ')} }`;
-    const id = basename(name, '.sql');
-    return `/**\n${doc}\n */\nexport const ${camel(id)} = statement<${paramType}, ${rowType}>('${id}', ${literal(body)});\n`;
-  });
-  return `// Made by scripts/build-sql.mjs from ../sql; do not edit.\nimport { statement } from '@waybill/kernel/internal';\n\n${parts.join('\n')}`;
+  return files;
+}
+
+function statementOf(folder, name) {
+  const lines = readFileSync(join(folder, name), 'utf8').trimEnd().split('\n');
+  const params = headerList(lines.join('\n'), 'Params', name);
+  const rows = headerList(lines.join('\n'), 'Returns', name);
+  const body = qualifySql(
+    lines
+      .filter((line) => !line.startsWith('--'))
+      .join('\n')
+      .trim()
+      .replace(/;$/, ''),
+  );
+  const doc = docLines(lines)
+    .map((line) => ` *${line.slice(2)}`)
+    .join('\n');
+  const paramType = `[${params.map((p) => `${p.name}: ${p.type}`).join(', ')}]`;
+  const rowType =
+    rows.length === 0 ? 'Record<never, never>' : `{ ${rows.map((r) => `${r.name}: ${r.type}`).join('; ')} }`;
+  const id = basename(name, '.sql');
+  return `\n/**\n${doc}\n */\nexport const ${camel(id)} = statement<${paramType}, ${rowType}>('${id}', ${literal(body)});\n`;
+}
+
+const STATEMENT_IMPORT = "import { statement } from '@waybill/kernel/internal';\n";
+
+/** A module for each sub-folder of `sql`, and one for the other statements, which also exports the rest. */
+function writeStatements(folder, source) {
+  const files = statementFiles(folder);
+  const header = (from) => `// Made by scripts/build-sql.mjs from ${from}; do not edit.\n`;
+  const statements = (names) => names.map((name) => statementOf(folder, name)).join('');
+  const rooms = [...new Set(files.map((name) => dirname(name)))].filter((room) => room !== '.').sort();
+  for (const room of rooms) {
+    const own = statements(files.filter((name) => dirname(name) === room));
+    const file = join(source, `statements-${room}.generated.ts`);
+    write(file, `${header(`../sql/${room}`)}${STATEMENT_IMPORT}${own}`);
+  }
+  const others = statements(files.filter((name) => dirname(name) === '.'));
+  const exported = rooms.map((room) => `export * from './statements-${room}.generated.js';\n`).join('');
+  const imported = others === '' ? '' : STATEMENT_IMPORT;
+  write(join(source, 'statements.generated.ts'), `${header('../sql')}${imported}${exported}${others}`);
 }
 
 /** The chain of each part of the schema: its own files, after those that both parts begin with. */
@@ -154,7 +174,7 @@ function write(file, content) {
 for (const library of readdirSync(join(root, 'libs'))) {
   const sql = join(root, 'libs', library, 'sql');
   const source = join(root, 'libs', library, 'src');
-  if (existsSync(sql)) write(join(source, 'statements.generated.ts'), statementsModule(sql));
+  if (existsSync(sql)) writeStatements(sql, source);
   const migrations = join(root, 'libs', library, 'migrations');
   if (existsSync(migrations)) writeMigrations(migrations, source);
 }

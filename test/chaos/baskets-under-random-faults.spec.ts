@@ -100,6 +100,7 @@ function faults(): { stop(): Promise<number> } {
   let times = 0;
   const loop = (async () => {
     while (!stopped.signal.aborted) {
+      // The pace of the faults: the load has to get somewhere between two of them, at moments that nothing in it decides.
       await delay(2_000 + Math.random() * 3_000, undefined, { signal: stopped.signal }).catch(
         () => undefined,
       );

@@ -1,5 +1,7 @@
 // Made by scripts/build-sql.mjs from ../sql; do not edit.
 import { statement } from '@waybill/kernel/internal';
+export * from './statements-clock.generated.js';
+export * from './statements-recurring.generated.js';
 
 /**
  * Cancels scheduled messages by ids and tokens, if a login (null: the session's) may publish them.
@@ -40,18 +42,6 @@ export const findTimer = statement<[messageId: string], { id: string; topic: str
  limit 1`);
 
 /**
- * All recurring messages, with their next runs.
- * Index: timer_token
- */
-export const listRecurring = statement<[], { name: string; topic: string; partition: number | null; key: string | null; cron: string | null; timeZone: string | null; everyMs: number | null; missed: string; nextRunMs: number | null }>('list-recurring', `select r.name, r.topic, r.partition_number as partition, r.key, r.cron, r.time_zone as "timeZone",
-       r.every_ms as "everyMs", r.missed,
-       (select (t.headers->>'runAtMs'::text)::bigint from :schema.timer t
-         where t.token = r.name and t.kind = 2 and (t.headers->>'revision'::text)::bigint = r.revision
-         limit 1) as "nextRunMs"
-  from :schema.recurring_message r
- order by r.name`);
-
-/**
  * The current time, and the due time of the next timer that is not due before low.
  * Index: timer_due
  */
@@ -63,43 +53,6 @@ export const probeTimers = statement<[lowMs: number, kinds: readonly (number | n
  * Index: timer_due
  */
 export const promoteTimers = statement<[limit: number], { moved: number }>('promote-timers', `select :schema.timer_promote($1) as moved`);
-
-/**
- * Stores a recurring message, and a timer for its first run unless the definition is unchanged.
- * Locks: its row
- */
-export const putRecurring = statement<[name: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, cron: string | null, timeZone: string | null, everyMs: number | null, missed: string, firstRunMs: number], { changed: boolean; dueMs: number | null }>('put-recurring', `select p.changed, p.due_ms as "dueMs"
-  from :schema.recurring_put($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, $10, $11) p`);
-
-/**
- * The recurring messages of these names.
- */
-export const readRecurring = statement<[names: readonly (string | null)[]], { name: string; topic: string; partition: number | null; key: string | null; headers: string | null; payload: Buffer | null; cron: string | null; timeZone: string | null; everyMs: number | null; missed: string; revision: number; scheduledMs: number }>('read-recurring', `select r.name, r.topic, r.partition_number as partition, r.key, r.headers::text as headers, r.payload, r.cron,
-       r.time_zone as "timeZone", r.every_ms as "everyMs", r.missed, r.revision,
-       :schema.timer_ms(r.scheduled_at) as "scheduledMs"
-  from :schema.recurring_message r
- where r.name = any ($1)`);
-
-/**
- * The intervals of slotMs milliseconds, numbered by their ends, in which timers are due.
- * Locks: the loader's advisory lock, tried and not waited for
- * Index: timer_due
- */
-export const readTimerWindow = statement<[fromMs: number, untilMs: number, slotMs: number], { busy: boolean; slots: readonly number[] | null }>('read-timer-window', `select w.busy, w.due_slots as slots from :schema.timer_window($1, $2, $3) w`);
-
-/**
- * Removes a recurring message and its timer; one that is being fired is skipped.
- */
-export const removeRecurring = statement<[name: string], { name: string }>('remove-recurring', `with gone as (
-  delete from :schema.recurring_message r where r.name = $1 returning r.name
-), run as (
-  select t.slot, t.due_at, t.id from :schema.timer t
-    join gone g on t.token = g.name
-   where t.kind = 2 for update of t skip locked
-), removed as (
-  delete from :schema.timer t using run r where t.slot = r.slot and t.due_at = r.due_at and t.id = r.id
-)
-select g.name from gone g`);
 
 /**
  * Moves scheduled messages, by ids and tokens, to another time: a time, or a delay from now;
@@ -122,20 +75,6 @@ export const scheduleMessage = statement<[messageId: string, token: string | nul
          array[$1::uuid], array[$2::text], array[:schema.known_topic($3::text, $4::integer)], array[$4::integer],
          array[$5::text], array[$6::text], array[$7::bytea],
          array[coalesce($8::bigint, :schema.timer_ms(pg_catalog.clock_timestamp()) + 1 + $9::bigint)]) s`);
-
-/**
- * Schedules the next runs of recurring messages.
- * Locks: none but the new rows
- */
-export const scheduleRuns = statement<[names: readonly (string | null)[], revisions: readonly (number | null)[], runAtMs: readonly (number | null)[]], { dueMs: number }>('schedule-runs', `with next_run as materialized (
-  select n.*, :schema.timer_due(timestamptz 'epoch' + n.run_at_ms::double precision * interval '1 millisecond') as due_at
-    from unnest($1::text[], $2::bigint[], $3::bigint[]) as n (name, revision, run_at_ms)
-)
-insert into :schema.timer as t (slot, due_at, kind, token, headers)
-select :schema.timer_slot(n.due_at), n.due_at, 2, n.name,
-       pg_catalog.jsonb_build_object('revision', n.revision, 'runAtMs', n.run_at_ms)
-  from next_run n
-returning :schema.timer_ms(t.due_at) as "dueMs"`);
 
 /**
  * Schedules messages for later, in the order of the arrays; times in milliseconds since the epoch. A time in the past

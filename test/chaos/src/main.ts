@@ -22,7 +22,7 @@ async function main(args: readonly string[]): Promise<number> {
   const print = wanted.json ? () => {} : (line: string): void => console.log(line);
   if (wanted.mutants !== undefined) {
     const caught = await runMutants(wanted.mutants, wanted.seed, print);
-    const missed = caught.filter(({ rules }) => rules.length === 0).map(({ name }) => name);
+    const missed = caught.filter(({ isCaught }) => !isCaught).map(({ name }) => name);
     console.log(JSON.stringify({ mutants: caught.length, caught: caught.length - missed.length, missed }));
     return missed.length === 0 ? 0 : 1;
   }

@@ -1,6 +1,6 @@
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { waitUntil } from '@waybill/testing';
 import { mountsUnavailable } from '../runner/mount-namespace.js';
 import type { Fault } from './fault.js';
 
@@ -18,16 +18,10 @@ export const diskFull: Fault = {
       detail: `${megabytes} MB of filler`,
       heal: async () => {
         rmSync(filler);
-        const until = Date.now() + RECOVERY_MS;
-        const responds = (): Promise<boolean> =>
-          database.pool.query('select pg_current_xact_id()').then(
-            () => true,
-            () => false,
-          );
-        while (!(await responds())) {
-          if (Date.now() > until) return server.current.restart('immediate');
-          await sleep(200);
-        }
+        const responds = async (): Promise<boolean> =>
+          (await database.pool.query('select pg_current_xact_id()')).rowCount === 1;
+        const limits = { describe: 'the server writes again', timeoutMs: RECOVERY_MS, intervalMs: 200 };
+        await waitUntil(responds, limits).catch(() => server.current.restart('immediate'));
       },
     };
   },

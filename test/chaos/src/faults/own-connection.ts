@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import type { RunDatabase } from '../runner/run-database.js';
 
@@ -16,15 +16,13 @@ export async function connectTo(database: RunDatabase): Promise<pg.Client> {
 
 /** Like {@link connectTo}, while other faults may be at work: tries again until the server accepts the connection. */
 export async function connectSoon(database: RunDatabase): Promise<pg.Client> {
-  const until = Date.now() + ACCEPT_MS;
-  for (;;) {
-    try {
-      return await connectTo(database);
-    } catch (error) {
-      if (Date.now() > until) throw error;
-      await sleep(200);
-    }
-  }
+  let client: pg.Client | undefined;
+  await waitUntil(async () => (client = await connectTo(database)) !== undefined, {
+    describe: 'the server accepts a connection',
+    timeoutMs: ACCEPT_MS,
+    intervalMs: 200,
+  });
+  return client as pg.Client;
 }
 
 /**

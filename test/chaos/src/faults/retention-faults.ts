@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { groupLag } from '@waybill/log/postgres';
+import { waitUntil } from '@waybill/testing';
 import { TOPIC } from '../load/topic.js';
 import type { LoadProcess } from '../runner/load-process.js';
 import type { Fault, FaultTargets } from './fault.js';
@@ -62,14 +62,14 @@ export const retentionPasses: Fault = {
   },
 };
 
-/** Waits until the other group has read everything: retention must pass one group only. */
+/**
+ * Waits until the other group has read everything: retention must pass one group only. One that stays slow is a stall, which
+ * the checkers report.
+ */
 async function othersAreQuick({ bus }: FaultTargets): Promise<void> {
-  const until = Date.now() + QUICK_MS;
-  for (;;) {
-    const lags = await groupLag(bus.session, OTHER_GROUP);
-    if (lags.every(({ lag }) => lag < QUICK_RECORDS) || Date.now() > until) return;
-    await sleep(50);
-  }
+  const isQuick = async (): Promise<boolean> =>
+    (await groupLag(bus.session, OTHER_GROUP)).every(({ lag }) => lag < QUICK_RECORDS);
+  await waitUntil(isQuick, { describe: `${OTHER_GROUP} is quick`, timeoutMs: QUICK_MS }).catch(() => {});
 }
 
 const STARTS = `
@@ -105,10 +105,14 @@ async function lostRanges({ database, bus }: FaultTargets): Promise<LostRange[]>
   return ranges;
 }
 
-/** Waits until retention has passed the group in some partition. */
+/** Waits until retention has passed the group in some partition; if it does not, nothing is lost, and the run goes on. */
 async function passed(targets: FaultTargets): Promise<void> {
-  const until = Date.now() + DROP_MS;
-  while ((await lostRanges(targets)).length === 0 && Date.now() < until) await sleep(200);
+  const isPassed = async (): Promise<boolean> => (await lostRanges(targets)).length > 0;
+  await waitUntil(isPassed, {
+    describe: `retention passes ${SLOW_GROUP}`,
+    timeoutMs: DROP_MS,
+    intervalMs: 200,
+  }).catch(() => {});
 }
 
 /** What an operator does: docs/OPERATIONS.md, "A group has lost records". What is lost is noted. */

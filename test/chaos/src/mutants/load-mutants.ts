@@ -8,6 +8,7 @@ const LOCAL_DATABASE = 'half-message/dist/local-database.js';
 export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   'saga-forgets-time-out': {
     what: 'a saga whose command is not answered in time goes on waiting',
+    rules: ['every saga ends'],
     faults: ['none'],
     at: { file: 'saga/dist/machine/next-transition.js' },
     find: "else if (record.status === 'running')",
@@ -15,6 +16,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'saga-leaves-unknown': {
     what: 'a step of which it is not known whether it was done is not compensated',
+    rules: ['a compensated saga has undone what it had done', 'every saga ends'],
     faults: ['none'],
     at: { file: BACKWARD },
     find: 'if (step.undo === undefined)',
@@ -22,6 +24,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'saga-compensates-at-once': {
     what: 'all compensations begin at the same time, not one after the other',
+    rules: ['compensations are in reverse order'],
     faults: ['none'],
     at: { file: BACKWARD },
     find: '!isClearAfter(draft, index, clear) || ',
@@ -29,6 +32,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'saga-skips-compensation': {
     what: 'the step before the last one is not compensated',
+    rules: ['a compensated saga has undone what it had done'],
     faults: ['none'],
     at: { file: BACKWARD },
     find: 'if (step.undo === undefined)',
@@ -36,6 +40,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'compensate-twice': {
     what: 'the barrier lets a command that comes again take effect again',
+    rules: ['a step of a saga takes effect once'],
     faults: ['none'],
     at: { sqlFunction: 'barrier_call' },
     find: "then 'duplicate' else 'refused' end",
@@ -43,6 +48,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'late-answer-counts': {
     what: 'a participant carries out what its saga has compensated in the meantime',
+    rules: ['a compensated saga has undone what it had done'],
     faults: ['none'],
     at: { file: PARTICIPANT },
     find: "if (stood !== 'ongoing')",
@@ -50,6 +56,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'forget-ongoing-effect': {
     what: 'the effect of a command that has not answered yet is not compensated',
+    rules: ['a compensated saga has undone what it had done'],
     faults: ['none'],
     at: { sqlFunction: 'barrier_bar' },
     find: "return first_reason in ('ongoing', 'rejected')",
@@ -57,28 +64,50 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'rejection-keeps-effect': {
     what: 'what a participant wrote before it refused is not rolled back, and its refusal does not get through',
+    rules: ['every saga ends'],
     faults: ['none'],
     at: { file: PARTICIPANT },
     find: 'await session.run(savepoint.goBack);',
     replace: '',
   },
-  'take-keeps-epoch': {
-    what: 'a partition is taken without a new owner epoch',
-    faults: ['pause', 'block', 'rebalance'],
-    at: { sqlFunction: 'progress_take' },
-    find: 'owner_epoch = o.owner_epoch + 1',
-    replace: 'owner_epoch = o.owner_epoch',
-  },
   'fence-is-left-out': {
     what: 'what a delivery has done is marked without asking the fence',
+    rules: ['no effect of a fenced owner'],
     faults: ['pause', 'silence', 'block'],
+    victims: 'consumer',
     at: { file: 'consumer/dist/lane/log-messages.js' },
     find: 'return this.progress.advance(position, marks, committed);',
     replace:
       "return plainVerdict([...marks, progress.mark(records.map(({ offset }) => offset), 'done')], committed);",
   },
+  'older-position-wins': {
+    what: 'the next owner of a partition goes on from the lowest position of the last epoch',
+    rules: ['a message takes effect once'],
+    faults: ['kill'],
+    victims: 'consumer',
+    at: { file: 'consumer/dist/statements-progress.generated.js' },
+    find: 'order by p.owner_epoch desc, p.position desc, p.id desc',
+    replace: 'order by p.owner_epoch desc, p.position, p.id',
+  },
+  'resting-position-is-dropped': {
+    what: "the ring of positions is turned over one that stands still, as if the slot's positions were all outdated",
+    rules: ['a message takes effect once', 'positions do not step back'],
+    faults: ['slow-group'],
+    at: { sqlFunction: 'consumer_recycle' },
+    find: 'from "waybill".consumer_position q where q.slot = slot_number',
+    replace: 'from "waybill".consumer_position q where false',
+  },
+  'slot-is-skipped': {
+    what: "the relay reads past a slot of the outbox's ring that is not empty",
+    rules: ['nothing committed is lost'],
+    faults: ['none'],
+    at: { file: 'outbox/dist/relay/difference-reader.js' },
+    find: "where xid >= '${a.xmax}'::xid8 and",
+    replace: "where slot <> 3 and xid >= '${a.xmax}'::xid8 and",
+  },
   'half-passes-no-barrier': {
     what: 'local work does not pass the barrier, and check-back does not see it',
+    rules: ['committed work delivers its half message'],
     faults: ['none'],
     at: { file: LOCAL_DATABASE },
     find: 'return this.#barrier.pass(session, barrierOf(halfId));',
@@ -86,6 +115,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'half-leaves-no-tombstone': {
     what: 'check-back gives up work without preventing it',
+    rules: ['committed work delivers its half message'],
     faults: ['none'],
     at: { file: LOCAL_DATABASE },
     find: "barrierOf(halfId), 'rollback', TOMBSTONE_WAIT_MS",
@@ -93,13 +123,15 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'timer-early': {
     what: 'a timer is claimed before its time',
+    rules: ['no timer is early'],
     faults: ['none'],
     at: { sqlFunction: 'timer_claim' },
     find: 't.due_at <= now_at',
-    replace: "t.due_at <= now_at + interval '300 milliseconds'",
+    replace: "t.due_at <= now_at + interval '3 seconds'",
   },
   'timer-stays': {
     what: 'a timer that has fired is not removed',
+    rules: ['a timer fires once'],
     faults: ['none'],
     at: { sqlFunction: 'timer_claim' },
     find: 'delete from "waybill".timer t using due d',
@@ -107,6 +139,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'timer-fires-alone': {
     what: 'of timers that are claimed together only the first fires',
+    rules: ['no timer is lost'],
     faults: ['none'],
     at: { file: 'timer/dist/timer-service.js' },
     find: 'sound.filter((timer) => timer.kind === kind)',

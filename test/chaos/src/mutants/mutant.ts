@@ -6,15 +6,23 @@ export interface Planting {
   readonly replace: string;
 }
 
-/** A planted bug. */
-export interface Mutant extends Planting {
+/** What every planted bug says of itself. */
+export interface Bug {
   /** What it breaks, in words. */
   readonly what: string;
-  /** The faults under which it shows. */
-  readonly faults: readonly string[];
+  /** The rules that it breaks. It is caught when one of them is reported; others may be broken in consequence, or by chance. */
+  readonly rules: readonly string[];
 }
 
-/** A text that is not in the product any more: it has to be planted elsewhere. */
+/** A bug that is planted under load. */
+export interface Mutant extends Planting, Bug {
+  /** The faults under which it shows. */
+  readonly faults: readonly string[];
+  /** How the names of the processes begin that faults hit: a short run would miss them otherwise. Default: all processes. */
+  readonly victims?: string;
+}
+
+/** A planted bug that does not fit the product any more: it has to be planted elsewhere, or in other words. */
 export class StaleMutantError extends Error {}
 
 /** A text with a planting in it. @throws StaleMutantError when the text to replace is not there */

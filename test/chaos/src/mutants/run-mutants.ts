@@ -1,8 +1,13 @@
 import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runChaos } from '../runner/run-chaos.js';
 import { MUTANTS } from './all-mutants.js';
-import type { Mutant } from './mutant.js';
+import { judge, type Judgement, type Run } from './judge.js';
+import { type Mutant, StaleMutantError } from './mutant.js';
+import { guardPlanting } from './planted-code.js';
 import { SIMULATOR_MUTANTS, type SimulatorMutant } from './simulator-mutants.js';
 
 /** How long the load runs with each bug, in seconds, and how long its rest may take, in milliseconds. */
@@ -10,22 +15,16 @@ const SECONDS = 25;
 const DRAIN_MS = 15_000;
 /** Schedules of its machine within which the simulator must find a bug. */
 const SCHEDULES = 20_000;
+/** How long the simulator may take, in milliseconds. Code that never waits would hang it. */
+const SIMULATOR_MS = 900_000;
 
 /** The planted bugs: those that a run under load must catch, and those that the simulator must. */
 export const MUTANT_NAMES: readonly string[] = [...Object.keys(MUTANTS), ...Object.keys(SIMULATOR_MUTANTS)];
 
-/** What caught a bug: nothing, if there are no rules. */
-interface Caught {
-  /** What ran: the load, or a machine of the simulator. */
-  readonly by: string;
-  /** The rules that it broke. */
-  readonly rules: readonly string[];
-}
-
-/** A bug, what caught it, and after how many seconds. */
-export interface MutantResult extends Caught {
+/** A bug, and what came of it. */
+export interface MutantResult {
   readonly name: string;
-  readonly seconds: number;
+  readonly isCaught: boolean;
 }
 
 /** Plants each bug in turn, and looks which checkers catch it. One that cannot be planted is missed. */
@@ -37,68 +36,86 @@ export async function runMutants(
   const results: MutantResult[] = [];
   for (const name of names) {
     const began = performance.now();
-    const simulated = Object.hasOwn(SIMULATOR_MUTANTS, name) ? SIMULATOR_MUTANTS[name] : undefined;
-    const mutant = simulated ?? (MUTANTS[name] as Mutant);
-    // A run that fails proves nothing: the bug may not have been planted.
-    const caught = await (
-      simulated === undefined ? underLoad(mutant as Mutant, seed) : inSimulator(simulated, seed)
-    ).catch((error: unknown): Caught => {
-      print(`the run failed: ${(error as Error).message}`);
-      return { by: 'nothing', rules: [] };
-    });
+    const mutant = SIMULATOR_MUTANTS[name] ?? (MUTANTS[name] as Mutant);
+    const { verdict, why } = await runMutant(mutant, seed);
     const seconds = Math.round((performance.now() - began) / 1_000);
-    const { by, rules } = caught;
-    print(
-      rules.length === 0
-        ? `MISSED  ${name} (${mutant.what}), ${seconds} s: ${by} broke no rule`
-        : `caught  ${name} (${mutant.what}), ${seconds} s: ${by}: ${rules.join('; ')}`,
-    );
-    results.push({ name, seconds, ...caught });
+    print(`${verdict.padEnd(6)}  ${name} (${mutant.what}), ${seconds} s: ${why}`);
+    results.push({ name, isCaught: verdict === 'caught' });
   }
   return results;
 }
 
-async function underLoad(mutant: Mutant, seed: number): Promise<Caught> {
+async function runMutant(mutant: Mutant | SimulatorMutant, seed: number): Promise<Judgement> {
+  const folder = mkdtempSync(join(tmpdir(), 'waybill-mutant-'));
+  const reports = join(folder, 'reports');
+  try {
+    const run = await ('simulator' in mutant
+      ? inSimulator(mutant, seed, reports)
+      : underLoad(mutant, seed, reports));
+    const thrown = existsSync(reports) ? readFileSync(reports, 'utf8').trim().split('\n') : [];
+    return judge(mutant, { ...run, thrown: [...new Set(thrown)] });
+  } catch (error) {
+    // A run that fails proves nothing: the bug may not have been planted.
+    return error instanceof StaleMutantError
+      ? { verdict: 'STALE', why: error.message }
+      : { verdict: 'MISSED', why: `the run failed: ${(error as Error).message}` };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** @throws StaleMutantError */
+async function underLoad(mutant: Mutant, seed: number, reports: string): Promise<Omit<Run, 'thrown'>> {
+  const { at } = mutant;
   const faults = mutant.faults.filter((fault) => fault !== 'none');
+  const planted = 'file' in at ? { ...mutant, ...guardPlanting({ ...mutant, at }, reports) } : mutant;
   const { violations } = await runChaos(
-    { faults, seconds: SECONDS, seed, mutant, drainMs: DRAIN_MS },
+    { faults, seconds: SECONDS, seed, mutant: planted, drainMs: DRAIN_MS },
     () => {},
   );
   return {
     by: `load under ${faults.join(', ') || 'no fault'}`,
-    rules: [...new Set(violations.map(({ rule }) => rule))],
+    broken: [...new Set(violations.map(({ rule }) => rule))],
   };
 }
 
-/** @throws Error when the simulator ends in another way than by a broken rule, or without one */
-async function inSimulator(mutant: SimulatorMutant, seed: number): Promise<Caught> {
+/** @throws StaleMutantError; Error when the simulator ends in another way than by a broken rule, or without one */
+async function inSimulator(
+  mutant: SimulatorMutant,
+  seed: number,
+  reports: string,
+): Promise<Omit<Run, 'thrown'>> {
   const { simulator: machine, at } = mutant;
-  const isOfModel = 'model' in at;
+  const planting = 'file' in at ? guardPlanting({ ...mutant, at }, reports) : undefined;
   const main = fileURLToPath(new URL('../../../simulator/dist/main.js', import.meta.url));
   const { code, output } = await run(
     [
-      ...(isOfModel ? [] : ['--import', new URL('./register.js', import.meta.url).href]),
+      ...(planting === undefined ? [] : ['--import', new URL('./register.js', import.meta.url).href]),
       main,
       `--machine=${machine}`,
       `--schedules=${SCHEDULES}`,
       `--seed=${seed}`,
-      ...(isOfModel ? ['--bug', at.model] : []),
+      ...('model' in at ? ['--bug', at.model] : []),
     ],
-    isOfModel ? {} : { WAYBILL_CHAOS_PLANTINGS: JSON.stringify([mutant]) },
+    planting === undefined ? {} : { WAYBILL_CHAOS_PLANTINGS: JSON.stringify([planting]) },
   );
-  const rules = [...output.matchAll(/^broken: \w+: (?<rule>[^:]*):/gm)].map(
+  const broken = [...output.matchAll(/^broken: \w+: (?<rule>[^:]*):/gm)].map(
     ({ groups }) => groups?.['rule'] ?? '',
   );
-  if (code > 1 || (code === 1) !== rules.length > 0)
+  if (code > 1 || (code === 1) !== broken.length > 0)
     throw new Error(`the simulator ended with exit code ${code}:\n${output}`);
-  return { by: `machine ${machine}`, rules };
+  return { by: `machine ${machine}`, broken };
 }
 
 function run(
   args: readonly string[],
   env: Record<string, string>,
 ): Promise<{ code: number; output: string }> {
-  const child = spawn(process.execPath, args, { env: { ...process.env, ...env } });
+  const child = spawn(process.execPath, args, {
+    env: { ...process.env, ...env },
+    timeout: SIMULATOR_MS,
+    killSignal: 'SIGKILL',
+  });
   let output = '';
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (bytes: Buffer) => {
@@ -106,6 +123,10 @@ function run(
     });
   return new Promise((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code) => resolve({ code: code ?? 2, output }));
+    child.on('close', (code, signal) =>
+      signal === null
+        ? resolve({ code: code ?? 2, output })
+        : reject(new Error(`the simulator was ended by ${signal}, at the latest after ${SIMULATOR_MS} ms`)),
+    );
   });
 }

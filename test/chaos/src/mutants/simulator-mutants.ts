@@ -1,21 +1,22 @@
-import type { Mutant } from './mutant.js';
+import type { Bug, Planting } from './mutant.js';
 
 /** A planted bug that the simulator must find: of the product, or one that a machine's model knows by name. */
-export interface SimulatorMutant extends Pick<Mutant, 'what' | 'find' | 'replace'> {
+export interface SimulatorMutant extends Bug, Pick<Planting, 'find' | 'replace'> {
   /** The machine that finds it. */
   readonly simulator: string;
   /** The compiled file, from `libs`; or the name of a bug of the machine's model, which needs no replacement. */
   readonly at: { readonly file: string } | { readonly model: string };
 }
 
-function ofModel(simulator: string, model: string, what: string): SimulatorMutant {
-  return { what, simulator, at: { model }, find: '', replace: '' };
+function ofModel(simulator: string, model: string, what: string, rules: readonly string[]): SimulatorMutant {
+  return { what, rules, simulator, at: { model }, find: '', replace: '' };
 }
 
 /** The planted bugs for the simulator, by name. Every one must be caught within 20,000 schedules of its machine. */
 export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   'position-over-a-gap': {
     what: 'a lane takes the end of what it fetched for its position',
+    rules: ['no message is forgotten'],
     simulator: 'lane',
     at: { file: 'consumer/dist/lane/lane-window.js' },
     find: 'for (const offset of this.#open.keys())',
@@ -23,6 +24,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'busy-keys-free': {
     what: 'messages of one key run at the same time',
+    rules: ['messages of a key end in order'],
     simulator: 'lane',
     at: { file: 'consumer/dist/lane/lane-window.js' },
     find: 'return key !== null && this.#busyKeys.has(key);',
@@ -30,6 +32,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'blocked-keys-free': {
     what: 'later messages of a key pass one that waits for its retry',
+    rules: ['messages of a key end in order'],
     simulator: 'lane',
     at: { file: 'consumer/dist/parked/parked-queue.js' },
     find: 'return key !== null && this.#queues.has(key);',
@@ -37,6 +40,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'verdict-without-fence': {
     what: 'a delivery ends without the fence',
+    rules: ['a fenced owner has no effect'],
     simulator: 'lane',
     at: { file: 'consumer/dist/lane/log-messages.js' },
     find: 'return this.progress.advance(position, marks, committed);',
@@ -45,6 +49,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'effect-without-mark': {
     what: 'what a delivery has done is not marked',
+    rules: ['every effect happens once', 'it ends in bounded steps'],
     simulator: 'lane',
     at: { file: 'consumer/dist/lane/log-messages.js' },
     find: 'return this.progress.advance(position, marks, committed);',
@@ -52,6 +57,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'parked-row-stays': {
     what: 'a parked message that is done keeps its row',
+    rules: ['it ends in bounded steps', 'every effect happens once'],
     simulator: 'lane',
     at: { file: 'consumer/dist/parked/parked-lane.js' },
     find: 'plainVerdict([this.#store.remove(offset), ...resolved, progress.fence()],',
@@ -59,6 +65,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'attempts-not-counted': {
     what: 'the number of attempts is forgotten',
+    rules: ['it ends in bounded steps'],
     simulator: 'lane',
     at: { file: 'consumer/dist/retry/follow-failure.js' },
     find: 'message.history.attempts = failing.attempts;',
@@ -66,6 +73,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'error-swallowed': {
     what: "a handler's error counts as done",
+    rules: ['only a handler that succeeds has effects'],
     simulator: 'lane',
     at: { file: 'consumer/dist/delivery/handler-calls.js' },
     find: 'throw new RecordFailedError(index, await ownFailure(thrown, session));',
@@ -73,6 +81,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'charged-twice': {
     what: 'a process whose charge got no response charges the record again',
+    rules: ['a message is set aside only for its own faults'],
     simulator: 'lane',
     at: { file: 'consumer/dist/retry/own-charges.js' },
     find: 'own.before + own.wanted - stored',
@@ -80,13 +89,15 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'no-in-flight-marker': {
     what: 'records are started without a note in the database',
+    rules: ['it ends in bounded steps'],
     simulator: 'lane',
     at: { file: 'consumer/dist/lane/lane-progress.js' },
-    find: '(this.covers(end) ? undefined : next())',
-    replace: 'undefined',
+    find: 'while (!this.covers(end))',
+    replace: 'while (false)',
   },
   'no-new-epoch-after-loss': {
     what: 'a lane whose connection was lost goes on in its old epoch',
+    rules: ['it ends in bounded steps', 'every effect happens once', 'a fenced owner has no effect'],
     simulator: 'lane',
     at: { file: 'consumer/dist/lane/owned-partitions.js' },
     find: 'partitions.filter((partition) => partition.ownership !== undefined && partition.written)',
@@ -94,6 +105,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'alone-in-company': {
     what: 'a suspect runs beside others',
+    rules: ['messages of a key end in order', 'a message is set aside only for its own faults'],
     simulator: 'lane',
     at: { file: 'consumer/dist/lane/lane-window.js' },
     find: 'return this.#running > 0 || isBlocked(first.key) ? undefined : this.#start([first], true);',
@@ -101,6 +113,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'redriven-overtaken': {
     what: 'in order partition, later messages pass one that an operator has redriven',
+    rules: ['messages of a key end in order'],
     simulator: 'lane',
     at: { file: 'consumer/dist/parked/parked-lane.js' },
     find: 'return this.queue.size > 0;',
@@ -108,20 +121,47 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'redriven-attempts-stay': {
     what: 'a redriven message keeps the attempts that it had',
+    rules: ['attempts are limited', 'a message is set aside only for its own faults'],
     simulator: 'lane',
     at: { file: 'consumer/dist/parked/parked-lane.js' },
     find: 'if (begun.attempts < entry.attempts)',
     replace: 'if (false)',
   },
-  'fence-open': ofModel('lane', 'no-fence', 'every owner passes the fence'),
-  'fence-unlocked': ofModel('lane', 'fence-without-lock', 'the fence does not lock the row of the owner'),
+  'parts-swapped': {
+    what: 'a batch that failed runs again with its second half first',
+    rules: ['messages of a key end in order'],
+    simulator: 'lane',
+    at: { file: 'consumer/dist/retry/lane-attempts.js' },
+    find: 'return [records.slice(0, failedAt), records.slice(failedAt, failedAt + 1)];',
+    replace: 'return [records.slice(failedAt, failedAt + 1), records.slice(0, failedAt)];',
+  },
+  'next-handler-blamed': {
+    what: 'a handler that hides the failure of its transaction is done, and the next one meets it',
+    rules: ['a handler begins in a sound transaction'],
+    simulator: 'lane',
+    at: { file: 'consumer/dist/delivery/handler-calls.js' },
+    find: 'if (session.failure !== undefined)',
+    replace: 'if (false)',
+  },
+  'older-position-read': ofModel(
+    'lane',
+    'older-position',
+    'a new owner goes on from the lowest position of its epoch',
+    ['the position never steps back', 'every effect happens once'],
+  ),
+  'fence-open': ofModel('lane', 'no-fence', 'every owner passes the fence', ['a fenced owner has no effect']),
+  'fence-unlocked': ofModel('lane', 'fence-without-lock', 'the fence does not lock the row of the owner', [
+    'a fenced owner has no effect',
+  ]),
   'reclaim-too-early': ofModel(
     'lane',
     'reclaim-ignores-locks',
     'an epoch is raised during a commit of the old one',
+    ['every effect happens once', 'a fenced owner has no effect'],
   ),
   'compensate-in-any-order': {
     what: 'compensations do not wait for those of later steps',
+    rules: ['compensations come in reverse order'],
     simulator: 'saga',
     at: { file: 'saga/dist/machine/backward.js' },
     find: 'if (!isClearAfter(draft, index, clear) || !draft.hasCapacity(step, open))',
@@ -129,6 +169,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'forget-running-steps': {
     what: 'a step that is running when the saga turns is not compensated',
+    rules: ['the money is where the end says', 'nothing is done after its compensation'],
     simulator: 'saga',
     at: { file: 'saga/dist/machine/backward.js' },
     find: "if (status !== 'running' && status !== 'waiting' && status !== 'stuck')",
@@ -136,6 +177,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'back-over-the-pivot': {
     what: 'a saga is compensated although it has passed its pivot',
+    rules: ['behind the pivot nothing is compensated'],
     simulator: 'saga',
     at: { file: 'saga/dist/machine/transition-draft.js' },
     find: "return this.direction === 'forward' && !this.steps.some((step) => this.#barsTheWay(step));",
@@ -143,15 +185,24 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'time-out-forgotten': {
     what: 'a step that gets no reply waits forever',
+    rules: ['it ends in bounded steps'],
     simulator: 'saga',
     at: { file: 'saga/dist/machine/next-transition.js' },
     find: "else if (record.status === 'running')",
     replace: "else if (record.status === 'never')",
   },
-  'no-saga-lock': ofModel('saga', 'no-row-lock', 'two engines change a saga at the same time'),
-  'no-barrier': ofModel('saga', 'no-barrier', 'an action may be done after its empty compensation'),
+  'no-saga-lock': ofModel('saga', 'no-row-lock', 'two engines change a saga at the same time', [
+    'compensations come in reverse order',
+    'no command is sent after its compensation',
+    'every effect happens once',
+  ]),
+  'no-barrier': ofModel('saga', 'no-barrier', 'an action may be done after its empty compensation', [
+    'compensations come in reverse order',
+    'the money is where the end says',
+  ]),
   'timer-not-delivered': {
     what: 'a claimed timer is deleted without its message',
+    rules: ['no timer is lost'],
     simulator: 'timers',
     at: { file: 'timer/dist/timer-service.js' },
     find: 'return [...statements, ...aside, ...sending];',
@@ -159,6 +210,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'no-sweep': {
     what: 'timers that were committed late are not looked for',
+    rules: ['no timer is forgotten', 'it ends in bounded steps'],
     simulator: 'timers',
     at: { file: 'timer/dist/timer-upkeep.js' },
     find: 'this.found(probe.nextMs);',
@@ -166,6 +218,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'sweep-put-off': {
     what: 'a sweep that was held up puts off the next one by twenty times that',
+    rules: ['no timer is forgotten', 'it ends in bounded steps'],
     simulator: 'timers',
     at: { file: 'timer/dist/timer-upkeep.js' },
     find: 'Math.min(Math.max(SWEEP_MIN_MS, SWEEP_PAUSES * tookMs), SWEEP_MAX_MS)',
@@ -173,14 +226,18 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'busy-loop-on-locked-timer': {
     what: 'a due timer that somebody else has locked is tried again without a pause',
+    rules: ['it ends in bounded steps'],
     simulator: 'timers',
     at: { file: 'timer/dist/timer-service.js' },
     find: 'if (this.#emptyClaims === 1)',
     replace: 'if (true)',
   },
-  'claim-unlocked': ofModel('timers', 'claim-without-locks', 'two processes claim the same timers'),
+  'claim-unlocked': ofModel('timers', 'claim-without-locks', 'two processes claim the same timers', [
+    'every timer fires once',
+  ]),
   'never-hand-over': {
     what: 'an owner ignores that its partition is promised to another member',
+    rules: ['it ends in bounded steps', 'nothing moves while the members stay'],
     simulator: 'membership',
     at: { file: 'log/dist/postgres/group-membership.js' },
     find: 'else if (row.targetId !== null)',
@@ -188,6 +245,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'rebalance-unlocked': {
     what: 'a rebalance does not take the lock of the group',
+    rules: ['a partition has one owner'],
     simulator: 'membership',
     at: { file: 'log/dist/postgres/group-membership.js' },
     find: 'await connection.run(lockGroup, this.groupId);',
@@ -195,14 +253,18 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'dead-members-stay': {
     what: 'expired members are not removed',
+    rules: ['it ends in bounded steps'],
     simulator: 'membership',
     at: { file: 'log/dist/postgres/group-membership.js' },
     find: 'await connection.run(removeExpiredMembers, this.groupId);',
     replace: '',
   },
-  'assign-takes': ofModel('membership', 'assign-takes', 'a rebalance takes partitions from living owners'),
+  'assign-takes': ofModel('membership', 'assign-takes', 'a rebalance takes partitions from living owners', [
+    'only its release takes a partition from a living owner',
+  ]),
   'skip-in-progress': {
     what: 'the relay forgets the transactions that were in progress at its cursor',
+    rules: ['nothing is lost'],
     simulator: 'relay',
     at: { file: 'outbox/dist/relay/difference-reader.js' },
     find: "a.xip === ''",
@@ -210,6 +272,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'read-from-the-start': {
     what: 'the relay does not leave out what its cursor shows already',
+    rules: ['nothing stands twice in the log'],
     simulator: 'relay',
     at: { file: 'outbox/dist/relay/difference-reader.js' },
     find: "where xid >= '${a.xmax}'",
@@ -217,6 +280,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'window-over-a-full-pass': {
     what: 'a window counts as moved although the pass was full before its end',
+    rules: ['nothing is lost'],
     simulator: 'relay',
     at: { file: 'outbox/dist/relay/pass.js' },
     find: 'complete ? span.window.upTo : lastId',
@@ -224,21 +288,29 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
   },
   'alarm-by-a-later-note': {
     what: "the log's answer is compared with what was noted after it",
+    rules: ['no relay is mistaken'],
     simulator: 'relay',
     at: { file: 'outbox/dist/relay/hand-over.js' },
     find: 'state.n < before.confirmedN',
     replace: 'state.n < newest.confirmedN',
   },
-  'passes-unnumbered': ofModel('relay', 'no-numbers', 'the log takes whatever pass comes'),
+  'passes-unnumbered': ofModel('relay', 'no-numbers', 'the log takes whatever pass comes', [
+    'nothing stands twice in the log',
+  ]),
   'empty-unanswered-passes': ofModel(
     'relay',
     'empty-unanswered',
     'a slot of the outbox is emptied before the log has answered',
+    ['nothing is lost'],
   ),
-  'two-relays': ofModel('relay', 'no-relay-lock', 'two relays work at the same time'),
+  'two-relays': ofModel('relay', 'no-relay-lock', 'two relays work at the same time', [
+    'no relay is mistaken',
+    'a pass is made once',
+  ]),
   'empty-a-slot-early': ofModel(
     'relay',
     'check-before-lock',
     'a slot is emptied by what was seen before its lock',
+    ['nothing is lost'],
   ),
 };

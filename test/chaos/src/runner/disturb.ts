@@ -14,6 +14,8 @@ export interface Disturbance {
   /** Names of faults. Each gets its turn; those that work in the background overlap with others. */
   readonly faults: readonly string[];
   readonly seconds: number;
+  /** How the names of the processes begin that may be hit. */
+  readonly victims: string;
   /** Decides who is hit, and for how long. */
   readonly random: () => number;
   readonly history: HistoryWriter;
@@ -23,10 +25,12 @@ export interface Disturbance {
 
 /** Lets faults work, until the time is up or one cannot be had; every one is healed when this settles. */
 export async function disturb(system: System, disturbance: Disturbance): Promise<void> {
-  const { faults, seconds, random, history, log } = disturbance;
-  const { server, servers, database, bus, local, sagas, redis, folder, processes } = system;
+  const { faults, seconds, victims, random, history, log } = disturbance;
+  const { server, servers, database, bus, local, sagas, redis, folder } = system;
+  const processes = system.processes.filter(({ name }) => name.startsWith(victims));
   const until = Date.now() + seconds * 1_000;
   const over = new AbortController();
+  // The pace of faults, which waits for no condition.
   const wait = async (ms: number): Promise<void> => {
     const rest = Math.max(0, Math.min(ms, until - Date.now()));
     await sleep(rest, undefined, { signal: over.signal }).catch(() => {});

@@ -4,6 +4,7 @@ import type { LogFollower } from './log-follower.js';
 import { BANK } from './saga-tables.js';
 import type { System } from './system.js';
 
+/** The pace of looks, in milliseconds. */
 const EVERY_MS = 250;
 const POSITIONS = `
   select g.name as "group", p.number as partition, c.position::integer as position, c.owner_epoch::integer as "ownerEpoch"

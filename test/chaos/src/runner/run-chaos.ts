@@ -58,7 +58,15 @@ export async function runChaos(
   const log = new LogFollower(system);
   const observer = new Observer(system, history, log);
   try {
-    await disturb(system, { faults, seconds, random: seededRandom(seed), history, log, print });
+    await disturb(system, {
+      faults,
+      seconds,
+      victims: mutant?.victims ?? '',
+      random: seededRandom(seed),
+      history,
+      log,
+      print,
+    });
     const { problems, stuck } = await settle(system, drainMs, print);
     await observer.stop();
     history.close();

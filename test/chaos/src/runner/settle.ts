@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { waitUntil } from '@waybill/testing';
 import type { Violation } from '../checkers/evidence.js';
 import type { System } from './system.js';
-import { undone } from './undone.js';
+import { type Undone, undone } from './undone.js';
 
 /** How long the server may take to notice that a process has ended, in milliseconds. */
 const SESSIONS_MS = 10_000;
@@ -28,17 +28,12 @@ export async function settle(
   await stop('producer');
   // These stop producing, and continue what is open.
   for (const one of system.processes) if (/^(halves|sagas)/.test(one.name)) one.signal('SIGHUP');
-  const end = Date.now() + drainMs;
-  let left = await undone(system);
-  while (left.total > 0 && Date.now() < end) {
-    await sleep(200);
-    left = await undone(system);
-  }
+  const left = await whatIsLeft(system, drainMs);
   print(left.total === 0 ? 'everything is handled' : `left: ${left.what}`);
   if (left.total > 0)
     violations.push({
       rule: 'everything is handled in the end',
-      what: `${drainMs} ms after the last fault: ${left.what}`,
+      what: `when the time was up, these were left: ${left.what}`,
     });
   for (const { deaths } of system.processes)
     for (const what of deaths) violations.push({ rule: 'no process ends by itself', what });
@@ -51,18 +46,43 @@ export async function settle(
   return { problems: violations, stuck: left.total };
 }
 
+/** Waits until everything is handled, or the time is up. */
+async function whatIsLeft(system: System, drainMs: number): Promise<Undone> {
+  let left: Undone | undefined;
+  try {
+    await waitUntil(async () => (left = await undone(system)).total === 0, {
+      describe: 'everything is handled',
+      timeoutMs: drainMs,
+      intervalMs: 200,
+    });
+  } catch (error) {
+    if (left === undefined) throw error;
+  }
+  return left as Undone;
+}
+
 /** What of the load is still in the server when all its processes have stopped. */
 async function leftRunning({ database, bus, processes }: System): Promise<Violation[]> {
   // What a fault holds back in a proxy is not the load's.
   await Promise.all(processes.map((one) => one.closeWays()));
   const names = processes.map(({ name }) => name);
-  const end = Date.now() + SESSIONS_MS;
-  for (;;) {
-    const left = new Set<string>();
-    for (const { pool } of [database, bus])
-      for (const { what } of (await pool.query<{ what: string }>(LEFT, [names])).rows) left.add(what);
-    if (left.size === 0) return [];
-    if (Date.now() > end) return [...left].map((what) => ({ rule: 'nothing is left running', what }));
-    await sleep(100);
+  let left: ReadonlySet<string> | undefined;
+  const look = async (): Promise<boolean> => {
+    const found = await Promise.all(
+      [database, bus].map(({ pool }) => pool.query<{ what: string }>(LEFT, [names])),
+    );
+    left = new Set(found.flatMap(({ rows }) => rows.map(({ what }) => what)));
+    return left.size === 0;
+  };
+  try {
+    await waitUntil(look, {
+      describe: 'the server has ended all sessions',
+      timeoutMs: SESSIONS_MS,
+      intervalMs: 100,
+    });
+    return [];
+  } catch (error) {
+    if (left === undefined) throw error;
+    return [...left].map((what) => ({ rule: 'nothing is left running', what }));
   }
 }

@@ -37,7 +37,8 @@ export async function startSystem(
 ): Promise<System> {
   const databases = await openDatabases(seed, { keys: KEYS, ...options });
   const { server, servers, database, bus, local, sagas } = databases;
-  const plantings: Planting[] = [PUBLISHERS_RING, ...(mutant === undefined ? [] : [mutant])];
+  // A bug comes first: what is to be replaced may be a whole file.
+  const plantings: Planting[] = [...(mutant === undefined ? [] : [mutant]), PUBLISHERS_RING];
   const pools = [...new Set([database.pool, bus.pool, local.pool, sagas.pool])];
   if (mutant !== undefined) await plantInDatabases(pools, mutant);
   const log = new PostgresLogEngine(bus, { service: database });

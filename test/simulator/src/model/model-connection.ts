@@ -25,6 +25,8 @@ const LOSS_ODDS = 40;
 export class ModelConnection {
   #open: Transaction | undefined;
   #isLost = false;
+  /** What a statement of the open transaction failed with. */
+  #failure: Error | undefined;
 
   constructor(
     private readonly server: ModelServer,
@@ -37,6 +39,11 @@ export class ModelConnection {
   /** Whether a transaction is open. */
   get transaction(): Transaction | undefined {
     return this.#open;
+  }
+
+  /** Why nothing more can be done in the open transaction, as the product's sessions say it; undefined if something can. */
+  get failure(): Error | undefined {
+    return this.#open?.hasFailed === true ? this.#failure : undefined;
   }
 
   async run<Params extends readonly unknown[], Row>(
@@ -106,7 +113,9 @@ export class ModelConnection {
     } catch (error) {
       if (request.commit) this.#end(transaction, 'rolled-back');
       await world.step('gets an error', this.process);
-      throw translateDatabaseError(error, `Running ${name()}`);
+      const failure = translateDatabaseError(error, `Running ${name()}`);
+      this.#failure = failure;
+      throw failure;
     }
     if (request.commit) this.#end(transaction, 'committed');
     await world.step('gets the response', this.process);

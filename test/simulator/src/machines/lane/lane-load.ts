@@ -4,7 +4,7 @@ import type { World } from '../../scheduler/world.js';
 import { PARTITION_ID } from './lane-model.js';
 
 /** What a handler does with a message. The first is the simplest. */
-export type Mood = 'done' | 'slow' | 'fail' | 'later' | 'drop' | 'set aside' | 'crash';
+export type Mood = 'done' | 'slow' | 'fail' | 'hide' | 'later' | 'drop' | 'set aside' | 'crash';
 
 const MOODS: readonly Mood[] = [
   'done',
@@ -15,6 +15,7 @@ const MOODS: readonly Mood[] = [
   'slow',
   'fail',
   'fail',
+  'hide',
   'later',
   'drop',
   'set aside',
@@ -59,7 +60,7 @@ export class LaneLoad {
     const mood = offset === this.#poison ? 'crash' : offset === this.#hopeless ? 'fail' : drawn;
     const asked = this.asked.get(offset) ?? new Set();
     this.asked.set(offset, asked.add(mood));
-    if (mood === 'fail') this.failures.set(offset, (this.failures.get(offset) ?? 0) + 1);
+    if (mood === 'fail' || mood === 'hide') this.failures.set(offset, (this.failures.get(offset) ?? 0) + 1);
     return mood;
   }
 

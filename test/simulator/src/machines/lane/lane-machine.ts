@@ -15,6 +15,7 @@ export const laneMachine: Machine = {
   bugs: {
     'no-fence': 'every owner passes the fence',
     'fence-without-lock': 'the fence tests the owner, and does not lock its row',
+    'older-position': 'a new owner reads the lowest position of the newest epoch',
     'reclaim-ignores-locks': 'an epoch is raised while a delivery of the old one commits',
   },
   build(world, bug) {

@@ -1,5 +1,5 @@
 import { statement } from '@waybill/kernel/internal';
-import { type ModelServer } from '../../model/model-server.js';
+import { type ModelServer, SqlError } from '../../model/model-server.js';
 import { Table, type Version } from '../../model/table.js';
 import type { Transaction } from '../../model/transaction.js';
 import { ProgressOwnerModel } from '../../model/progress-owner-model.js';
@@ -45,6 +45,9 @@ export const reportTaken = statement<
 >('lane-report-taken', '');
 export const effect = statement<[offset: number, memberId: string, epoch: number], never>('lane-effect', '');
 
+/** A statement of a handler that the server refuses. */
+export const refused = statement<[], never>('lane-refused', '');
+
 /** The verdict `dropped` of a mark. */
 const DROPPED = 5;
 
@@ -69,7 +72,7 @@ export class LaneModel {
 
   constructor(
     private readonly server: ModelServer,
-    bug: string | undefined,
+    private readonly bug: string | undefined,
   ) {
     this.parked = new ParkedModel(server);
     this.owners = new ProgressOwnerModel(server, bug);
@@ -85,6 +88,9 @@ export class LaneModel {
         this.#isGranted(transaction, memberId, epoch) ? [{}] : [],
       'lane-report-taken': this.#reportTaken.bind(this),
       'lane-effect': this.#effect.bind(this),
+      'lane-refused': () => {
+        throw new SqlError('22012', 'division by zero');
+      },
       advance: this.#advance.bind(this),
       'insert-marks': this.#mark.bind(this),
       'charge-crash': this.#charge.bind(this),
@@ -251,7 +257,10 @@ export class LaneModel {
   }
 
   #readPositions(transaction: Transaction): unknown[] {
-    const row = newest(this.server.rows(this.positions, transaction));
+    const rows = this.server.rows(this.positions, transaction);
+    const { epoch } = newest(rows) ?? { epoch: 0 };
+    const lowest = rows.filter((one) => one.epoch === epoch).toSorted((a, b) => a.position - b.position)[0];
+    const row = this.bug === 'older-position' ? lowest : newest(rows);
     return row === undefined ? [] : [{ partitionId: PARTITION_ID, ...row }];
   }
 

@@ -29,6 +29,7 @@ import {
   holds,
   LEASE_MS,
   PARTITION_ID,
+  refused,
   release,
   reportTaken,
 } from './lane-model.js';
@@ -268,9 +269,13 @@ export class LaneProcess {
     const mood = this.load.moodOf(offset);
     this.world.note(() => `${this.memberId}: attempt ${attempt} of message ${offset}: ${mood}`);
     this.observer.begins(delivery);
+    if (session.failure !== undefined)
+      this.world.broken('a handler begins in a sound transaction', `that of message ${offset} does not`);
     this.running.add(offset);
     try {
       await session.run(effect, offset, this.memberId, epoch);
+      // It tells nobody that its transaction has failed.
+      if (mood === 'hide') return void (await session.run(refused).catch(() => {}));
       if (mood === 'slow') await this.process.clock.sleep(400);
       if (mood === 'crash') {
         this.process.crash();
