@@ -91,6 +91,20 @@ describe('messages of a service with a database of its own', () => {
     }
   });
 
+  test('reach the log when they are committed here, and not before', async () => {
+    const ahead: boolean[] = [];
+    const log = around(async (pass, handOver) => {
+      ahead.push(pass.n > (await newestPass()));
+      await handOver();
+    });
+    const relay = service.relay({}, { log });
+    for (const n of upTo(3)) {
+      await service.publish([n]);
+      await drain(relay);
+    }
+    expect(ahead).toEqual([false, false, false]);
+  });
+
   test('move in windows and in passes of limited size', async () => {
     await service.publish(upTo(500));
     await drain(service.relay({ smallDifferenceRows: 20, windowRows: 30, passBytes: 4_096 }));
