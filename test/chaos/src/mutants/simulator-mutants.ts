@@ -251,6 +251,14 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
     find: 'await connection.run(lockGroup, this.groupId);',
     replace: '',
   },
+  'group-changes-unseen': {
+    what: 'a member that has followed its group once does not look again',
+    rules: ['it ends in bounded steps'],
+    simulator: 'membership',
+    at: { file: 'log/dist/postgres/group-membership.js' },
+    find: 'this.#settled === digest',
+    replace: 'this.#settled !== undefined',
+  },
   'dead-members-stay': {
     what: 'expired members are not removed',
     rules: ['it ends in bounded steps'],

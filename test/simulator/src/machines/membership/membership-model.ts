@@ -20,6 +20,9 @@ export interface OwnerModelRow {
   readonly takenEpoch: number;
 }
 
+/** The server of the bus: it stays the same, as a member that has not joined by name takes it for. */
+const SERVER = { logEpoch: 1, incarnation: 0 };
+
 /** A change of an owner, for the rules. */
 export interface OwnerChange {
   readonly partitionId: number;
@@ -64,7 +67,7 @@ export class MembershipModel {
       'release-partition': this.#release.bind(this),
       'release-partitions': this.#releaseAll.bind(this),
       'report-taken': this.#reportTaken.bind(this),
-      'bus-identity': () => [{ busId: 'bus', logEpoch: 1 }],
+      'bus-identity': () => [{ busId: 'bus', ...SERVER }],
       'partition-effect': (
         transaction: Transaction,
         partitionId: number,
@@ -102,7 +105,9 @@ export class MembershipModel {
     memberId: string,
     topics: readonly string[],
     leaseMs: number,
-  ): Promise<never[]> {
+  ): Promise<unknown[]> {
+    // Of the statement's snapshot, which its own write does not change.
+    const digest = this.#digest(transaction);
     await this.server.locks.take(`member ${memberId}`, transaction, 'exclusive');
     this.server.xidOf(transaction);
     const row = { memberId, topics, leaseUntilMs: this.server.world.nowMs + leaseMs };
@@ -111,7 +116,18 @@ export class MembershipModel {
       .find((version) => version.row.memberId === memberId);
     if (known === undefined) this.members.insert(transaction, row);
     else this.members.replace(transaction, known, row);
-    return [];
+    return [{ ...SERVER, digest }];
+  }
+
+  #digest(transaction: Transaction): string {
+    const { server } = this;
+    const owners = server
+      .rows(this.owners, transaction)
+      .map(({ partitionId, ownerId, ownerEpoch, targetId }) => [partitionId, ownerId, ownerEpoch, targetId]);
+    const members = server
+      .rows(this.members, transaction)
+      .map(({ memberId, topics, leaseUntilMs }) => [memberId, topics, leaseUntilMs > server.world.nowMs]);
+    return JSON.stringify([owners.map(String).toSorted(), members.map(String).toSorted()]);
   }
 
   async #removeExpired(transaction: Transaction): Promise<{ memberId: string }[]> {

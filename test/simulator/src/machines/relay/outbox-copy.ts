@@ -28,11 +28,13 @@ function conditionsOf(part: string): string[] {
   return where.split(/\band\b/).map((condition) => condition.trim());
 }
 
-function holds(condition: string, { id, xid }: OutboxModelRow): boolean {
+function holds(condition: string, { id, xid, slot }: OutboxModelRow): boolean {
   const seen = /^(not )?pg_catalog\.pg_visible_in_snapshot\(xid, '([\d:,]+)'/.exec(condition);
   if (seen !== null) return Snapshot.parse(seen[2] as string).hasEnded(xid) === (seen[1] === undefined);
   const listed = /^xid = any \('\{([\d,]*)\}'/.exec(condition);
   if (listed !== null) return (listed[1] as string).split(',').map(Number).includes(xid);
+  const inSlots = /^slot = any \('\{([\d,]*)\}'::smallint\[\]\)$/.exec(condition);
+  if (inSlots !== null) return (inSlots[1] as string).split(',').map(Number).includes(slot);
   const compared = /^(xid|id) (>=|>|<=) '?(\d+)'?(?:::xid8)?\)?$/.exec(condition);
   if (compared === null) throw new Error(`the model cannot evaluate ${JSON.stringify(condition)}`);
   const [, column, operator, number] = compared;

@@ -139,7 +139,7 @@ class Relays {
 function logOf(bus: PgDatabase): LogEngine {
   return Object.assign(new PostgresLogEngine(bus, { service: null }), {
     topics: { list: async () => [], place: () => TOPIC, restore: async () => false },
-    signals: { send: () => {} },
+    signals: { send: () => {}, notes: { onNote: () => {} } },
   }) as unknown as LogEngine;
 }
 

@@ -59,6 +59,9 @@ export class RelayModel {
         { waiting: this.#waits(transaction, base) },
       ],
       'relay-intend': this.#intend.bind(this),
+      'filled-slots': (transaction: Transaction) => [
+        { slots: [...new Set(server.rows(this.outbox, transaction).map(({ slot }) => slot))] },
+      ],
     });
   }
 

@@ -21,7 +21,7 @@ const TOPIC = { name: 'orders', partitionIds: [1] };
 /** The log as the timer service needs it: topics are not modelled, its appends are. */
 const LOG = {
   topics: { list: async () => [], place: () => TOPIC },
-  signals: { send: () => {} },
+  signals: { send: () => {}, notes: { onNote: () => {} } },
   appendWithin: () => (batches: Parameters<typeof appendCall>[0]) => [appendCall(batches, -1, 'all')],
 } as unknown as LogEngine;
 
