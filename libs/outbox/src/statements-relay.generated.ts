@@ -19,6 +19,15 @@ export const countKept = statement<[afterN: number], { n: number; rowCount: numb
 export const emptySlot = statement<[slot: number, retentionMs: number], { emptied: boolean }>('empty-slot', `select :schema.outbox_empty_slot($1, $2) as emptied`);
 
 /**
+ * The slots of the outbox whose files are not empty. Asked after a pass has its snapshot: a row that is visible in that has
+ * extended its slot's file before.
+ * Locks: each slot, shared, for a moment
+ */
+export const filledSlots = statement<[], { slots: readonly number[] }>('filled-slots', `select array(select s.slot from pg_catalog.generate_series(0, 7) as s (slot)
+              where pg_catalog.pg_relation_size((':schema.outbox_s' || s.slot)::regclass) > 0
+              order by s.slot) as slots`);
+
+/**
  * Removes what is scheduled or prepared and was published in the time that was lost; after relay-reconcile.
  * Locks: the rows of timers and half messages
  */

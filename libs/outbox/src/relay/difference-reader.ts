@@ -12,6 +12,8 @@ export interface Span {
   readonly base: string;
   readonly target: string;
   readonly window: { readonly after: number; readonly upTo: number } | undefined;
+  /** The slots that have such rows, at least: the others need not be planned. Default: all. */
+  readonly slots?: readonly number[] | undefined;
 }
 
 /** The rows that a pass has read, as record batches. */
@@ -208,15 +210,18 @@ function describeRow(row: Buffer): Pick<RejectedRow, 'rowId' | 'topic' | 'messag
 
 /**
  * The COPY of a span. A small difference uses the index on xid, and its result is sorted; a window uses the
- * index on id, and its conditions on xid are written so that they match no index.
+ * index on id, and its conditions on xid are written so that they match no index. It is planned anew each time, so that
+ * slots without rows cost more than those with some.
  * COPY takes no parameters: the text contains only snapshots and integers, each checked.
  */
-function copyText({ base, target, window }: Span): string {
+function copyText({ base, target, window, slots }: Span): string {
   const a = checkedSnapshot(base);
   const b = checkedSnapshot(target);
+  const inSlots =
+    slots === undefined ? '' : `slot = any ('{${slots.map(copyInteger).join(',')}}'::smallint[]) and `;
   if (window !== undefined) {
     return `copy (select ${OUTBOX_COLUMNS} from :schema.outbox
-       where id > ${copyInteger(window.after)} and id <= ${copyInteger(window.upTo)}
+       where ${inSlots}id > ${copyInteger(window.after)} and id <= ${copyInteger(window.upTo)}
          and pg_catalog.pg_visible_in_snapshot(xid, '${b.text}'::pg_snapshot)
          and not pg_catalog.pg_visible_in_snapshot(xid, '${a.text}'::pg_snapshot)
        order by id) to stdout (format binary)`;
@@ -225,10 +230,10 @@ function copyText({ base, target, window }: Span): string {
     a.xip === ''
       ? ''
       : `union all select ${OUTBOX_COLUMNS} from :schema.outbox
-           where xid = any ('{${a.xip}}'::xid8[]) and pg_catalog.pg_visible_in_snapshot(xid, '${b.text}'::pg_snapshot)`;
+           where ${inSlots}xid = any ('{${a.xip}}'::xid8[]) and pg_catalog.pg_visible_in_snapshot(xid, '${b.text}'::pg_snapshot)`;
   return `copy (with difference as materialized (
        select ${OUTBOX_COLUMNS} from :schema.outbox
-        where xid >= '${a.xmax}'::xid8 and pg_catalog.pg_visible_in_snapshot(xid, '${b.text}'::pg_snapshot) ${inProgress})
+        where ${inSlots}xid >= '${a.xmax}'::xid8 and pg_catalog.pg_visible_in_snapshot(xid, '${b.text}'::pg_snapshot) ${inProgress})
      select * from difference order by id) to stdout (format binary)`;
 }
 

@@ -31,7 +31,7 @@ import {
 import { armedBy, type TimerAlarm, timerStatements } from '@waybill/timer';
 import { type Difference, DifferenceReader, type RejectedRow, type Span } from './difference-reader.js';
 import type { RelayTrace } from './relay-trace.js';
-import { relayBegin, relayProbe, setAsideRows } from '../statements.generated.js';
+import { filledSlots, relayBegin, relayProbe, setAsideRows } from '../statements.generated.js';
 import { HandOver } from './hand-over.js';
 import { reconcileAlone } from './reconcile.js';
 import { type Begun, cursorAfter, intend, type NewPass, newPass, spanOf } from './pass.js';
@@ -263,7 +263,8 @@ export class Relay {
   async #pass(connection: PgConnection): Promise<PassResult> {
     const { smallDifferenceRows, leaseMs } = this.#options;
     const begin = bindStatement(relayBegin, smallDifferenceRows, leaseMs);
-    const [rows] = await connection.runBatch([begin], { begin: true });
+    // After the pass has its snapshot: what is visible in that is in a slot that is not empty now.
+    const [rows, filled] = await connection.runBatch([begin, bindStatement(filledSlots)], { begin: true });
     const begun = (rows as Begun[])[0];
     invariant(begun !== undefined, 'relay_begin returned no row');
     if (begun.state === 'busy') {
@@ -282,7 +283,8 @@ export class Relay {
       return 'idle';
     }
     const trace = this.dependencies.trace?.begin();
-    const span = spanOf(begun, this.#reader.windowWidth);
+    const { slots } = (filled as { slots: number[] }[])[0] ?? {};
+    const span = { ...spanOf(begun, this.#reader.windowWidth), slots };
     const rowsMax = this.#rowsMax;
     try {
       const difference = await this.#reader.read(connection, span, { trace, rowsMax, blamed: this.#blamed });

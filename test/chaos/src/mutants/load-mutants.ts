@@ -102,8 +102,8 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
     rules: ['nothing committed is lost'],
     faults: ['none'],
     at: { file: 'outbox/dist/relay/difference-reader.js' },
-    find: "where xid >= '${a.xmax}'::xid8 and",
-    replace: "where slot <> 3 and xid >= '${a.xmax}'::xid8 and",
+    find: "where ${inSlots}xid >= '${a.xmax}'::xid8 and",
+    replace: "where ${inSlots}slot <> 3 and xid >= '${a.xmax}'::xid8 and",
   },
   'half-passes-no-barrier': {
     what: 'local work does not pass the barrier, and check-back does not see it',
