@@ -16,8 +16,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     rules: ['a message is in the log once'],
     faults: ['none'],
     at: { file: 'outbox/dist/relay/difference-reader.js' },
-    find: 'where xid >=',
-    replace: "where xid >= '0'::xid8 or xid >=",
+    find: 'where ${inSlots}xid >=',
+    replace: "where ${inSlots}xid >= '0'::xid8 or xid >=",
   },
   'no-fence': {
     what: 'the fence lets every owner pass',

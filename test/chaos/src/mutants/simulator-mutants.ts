@@ -283,8 +283,8 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
     rules: ['nothing stands twice in the log'],
     simulator: 'relay',
     at: { file: 'outbox/dist/relay/difference-reader.js' },
-    find: "where xid >= '${a.xmax}'",
-    replace: "where xid >= '0'",
+    find: "where ${inSlots}xid >= '${a.xmax}'",
+    replace: "where ${inSlots}xid >= '0'",
   },
   'window-over-a-full-pass': {
     what: 'a window counts as moved although the pass was full before its end',
