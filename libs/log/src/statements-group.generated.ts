@@ -22,14 +22,14 @@ export const assignPartitions = statement<[groupId: number, partitionIds: readon
  * Locks: the member's row
  */
 export const heartbeat = statement<[groupId: number, memberId: string, topics: readonly (string | null)[], leaseMs: number, incarnation: number], { logEpoch: number; incarnation: number; digest: string }>('heartbeat', `select s.log_epoch as "logEpoch", s.incarnation,
-       (select pg_catalog.count(*) || ' ' || coalesce(pg_catalog.sum(pg_catalog.hash_record_extended(
-                 row(o.partition_id, o.owner_id, o.owner_epoch, o.target_id), 0)), 0)
-          from :bus.partition_owner o where o.group_id = $1)
-       || ' ' ||
-       (select pg_catalog.count(*) || ' ' || coalesce(pg_catalog.sum(pg_catalog.hash_record_extended(
-                 row(m.member_id, m.topics, m.lease_until > pg_catalog.clock_timestamp()), 0)), 0)
-          from :bus.group_member m where m.group_id = $1)
-       || ' ' || (select pg_catalog.count(*) from :bus.topic) as digest,
+       pg_catalog.concat_ws(' ',
+         (select pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hash_record_extended(
+                   row(o.partition_id, o.owner_id, o.owner_epoch, o.target_id), 0)))
+            from :bus.partition_owner o where o.group_id = $1),
+         (select pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hash_record_extended(
+                   row(m.member_id, m.topics, m.lease_until > pg_catalog.clock_timestamp()), 0)))
+            from :bus.group_member m where m.group_id = $1),
+         (select pg_catalog.count(*) from :bus.topic)) as digest,
        (select :bus.group_heartbeat($1, $2, $3, $4) where s.incarnation = $5)
   from (select b.log_epoch,
                (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000::double precision)::bigint as incarnation

@@ -24,7 +24,7 @@ export const emptySlot = statement<[slot: number, retentionMs: number], { emptie
  * Locks: each slot, shared, for a moment
  */
 export const filledSlots = statement<[], { slots: readonly number[] }>('filled-slots', `select array(select s.slot from pg_catalog.generate_series(0, 7) as s (slot)
-              where pg_catalog.pg_relation_size((':schema.outbox_s' || s.slot)::regclass) > 0
+              where pg_catalog.pg_relation_size(pg_catalog.format('%s%s', ':schema.outbox_s', s.slot)::regclass) > 0
               order by s.slot) as slots`);
 
 /**

@@ -4,5 +4,5 @@
 -- Returns: slots integer[]
 -- Locks: each slot, shared, for a moment
 select array(select s.slot from generate_series(0, 7) as s (slot)
-              where pg_relation_size((':schema.outbox_s' || s.slot)::regclass) > 0
+              where pg_relation_size(format('%s%s', ':schema.outbox_s', s.slot)::regclass) > 0
               order by s.slot) as slots;
