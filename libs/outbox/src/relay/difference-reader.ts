@@ -210,7 +210,7 @@ function describeRow(row: Buffer): Pick<RejectedRow, 'rowId' | 'topic' | 'messag
 
 /**
  * The COPY of a span. A small difference uses the index on xid, and its result is sorted; a window uses the
- * index on id, and its conditions on xid are written so that they match no index. It is planned anew each time, so that
+ * index on id, and its conditions on xid are written so that they match no index. Each COPY is planned again, so that
  * slots without rows cost more than those with some.
  * COPY takes no parameters: the text contains only snapshots and integers, each checked.
  */
