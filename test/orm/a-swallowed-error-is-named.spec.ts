@@ -1,17 +1,27 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { TransactionRunner } from '@waybill/kernel';
+import { bindStatement, PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
+import { statement } from '@waybill/kernel/internal';
 import { Outbox, type TransactionHandle } from '@waybill/outbox';
+import pg from 'pg';
 import { Fixture } from '../support/fixture.js';
+import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
 import { type Orm, ORMS } from './orms.js';
 
 /** Their drivers hide the server's errors from Waybill: it can only report that an error was swallowed. */
 const SILENT = /Prisma|postgres\.js/;
 
 let fixture: Fixture;
+let proxy: TcpProxy;
 beforeAll(async () => {
   fixture = await Fixture.create();
+  proxy = await TcpProxy.start(fixture.url);
+  // The client reports the error before it knows what has become of the transaction.
+  proxy.delayStatus(30);
 });
-afterAll(() => fixture.close());
+afterAll(async () => {
+  await proxy.close();
+  await fixture.close();
+});
 
 /** Every error from the outermost to its deepest cause. */
 function causes(error: unknown): unknown[] {
@@ -19,10 +29,15 @@ function causes(error: unknown): unknown[] {
   return cause === undefined ? [error] : [error, ...causes(cause)];
 }
 
-describe.each(ORMS)('a statement has failed in a transaction by $name', ({ connect, name }) => {
+const CASES = ORMS.flatMap((kind) => [
+  { ...kind, late: false, how: '' },
+  { ...kind, late: true, how: ', whose status arrives late' },
+]);
+
+describe.each(CASES)('a statement has failed in a transaction by $name$how', ({ connect, name, late }) => {
   let orm: Orm<TransactionHandle>;
   beforeAll(async () => {
-    orm = await connect(fixture.url, 2);
+    orm = await connect(late ? proxy.url : fixture.url, 2);
   });
   afterAll(() => orm.close());
 
@@ -53,5 +68,48 @@ describe.each(ORMS)('a statement has failed in a transaction by $name', ({ conne
       await outbox.publish(tx, { topic: 'orders', payload: {} });
     });
     expectNamed(await failing.catch((error: unknown) => error));
+  });
+});
+
+describe('a pg transaction has ended by a failure, and its status arrives late', () => {
+  const pool = (): pg.Pool => new pg.Pool({ connectionString: proxy.url, max: 1 });
+  const waitingRows = async (): Promise<number> =>
+    (await fixture.database.pool.query('select from waybill.outbox')).rowCount ?? 0;
+  beforeAll(() =>
+    fixture.database.pool.query('create table deferred (n int unique deferrable initially deferred)'),
+  );
+
+  test('COMMIT was refused: a message that is published on its client is refused', async () => {
+    const clients = pool();
+    const client = await clients.connect();
+    try {
+      await client.query('begin');
+      await client.query('insert into deferred values (1), (1)');
+      await expect(client.query('commit')).rejects.toThrow(/duplicate key/);
+      await expect(new Outbox().publish(client, { topic: 'orders', payload: {} })).rejects.toThrow(
+        'without an open transaction',
+      );
+      expect(await waitingRows()).toBe(0);
+    } finally {
+      client.release();
+      await clients.end();
+    }
+  });
+
+  test('a handler has ended it in the middle of a text: nothing is done behind that', async () => {
+    const database = new PgDatabase({ connectionString: proxy.url });
+    try {
+      const runner = new PgTransactionRunner(database);
+      const last = statement<[], Record<never, never>>('last', 'insert into deferred values (7) returning n');
+      const run = runner.run({
+        timeoutMs: 60_000,
+        work: ({ handle }) => handle.query('select 1; commit; select 1 / 0').catch(() => undefined),
+        last: () => [bindStatement(last)],
+      });
+      await expect(run).rejects.toThrow('has ended its transaction itself');
+      expect((await fixture.database.pool.query('select from deferred')).rowCount).toBe(0);
+    } finally {
+      await database.close();
+    }
   });
 });

@@ -11,13 +11,15 @@ export const examineServer = statement<[], { versionNumber: number; version: str
        pg_catalog.clock_timestamp() as now`);
 
 /**
- * The oldest transaction of this database that holds a snapshot or an id, prepared ones included.
+ * The oldest open transaction of this database, prepared ones included. An autovacuum worker's ends by itself, and
+ * nobody can commit it.
  */
 export const oldestTransaction = statement<[], { who: string; ageMs: number; seesAll: boolean }>('oldest-transaction', `select t.who, t."ageMs", pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') as "seesAll"
   from (select pg_catalog.format('session %s of %s (%s)', a.pid, a.usename, a.application_name) as who,
                pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - a.xact_start) * 1000.0)::bigint as "ageMs"
           from pg_catalog.pg_stat_activity a
          where a.datname = pg_catalog.current_database() and a.pid <> pg_catalog.pg_backend_pid() and a.xact_start is not null
+           and coalesce(a.backend_type, ''::text) <> 'autovacuum worker'
          union all
         select pg_catalog.format('prepared transaction %L of %s', x.gid, x.owner),
                pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - x.prepared) * 1000.0)::bigint

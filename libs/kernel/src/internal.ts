@@ -9,6 +9,7 @@ export { MacKeys } from './mac-keys.js';
 export { assertOperator } from './operator.js';
 export { askPassword } from './password.js';
 export { keyName, oneLine, withoutSecrets } from './safe-text.js';
+export { failureSettling } from './pg/at-rest.js';
 export { respondedWithin, closeSocket } from './pg/response-deadline.js';
 export { copyInteger } from './sql/copy-integer.js';
 export { failureOf, watchFailures } from './sql/failed-statement.js';

@@ -135,7 +135,7 @@ export class HandlerCalls {
         // A returned verdict means the same as a thrown one.
         if (reply instanceof HandlerVerdict) throw reply;
         // It caught the error of a statement: nothing more can be done in this transaction, and the next one is not to blame.
-        if (session.failure !== undefined) throw session.failure;
+        await assertNoneFailed(session);
       } catch (thrown) {
         throw new RecordFailedError(index, await ownFailure(thrown, session));
       }
@@ -162,7 +162,7 @@ export class HandlerCalls {
     hand.onStart(undefined);
     try {
       const reply = await handler(deliveries);
-      if (session.failure !== undefined) throw session.failure;
+      await assertNoneFailed(session);
       const dropped = droppedBy(reply, records.length);
       // The transaction of a single message ends like that of any handler: what it wrote is rolled back.
       const [first] = dropped;
@@ -222,6 +222,12 @@ export class HandlerCalls {
 function whyNotOpened(error: unknown): never {
   if (isInfrastructureFailure(error)) throw new NotOpenedError(error);
   throw isWaybillError(error) && error.code === 'SUBJECT_ERASED' ? drop('its subject was erased') : error;
+}
+
+/** @throws the error of a statement that has failed, whether or not the handler has caught it */
+async function assertNoneFailed(session: SqlSession): Promise<void> {
+  const failure = await session.failure?.();
+  if (failure !== undefined) throw failure;
 }
 
 /** What a handler threw, as its message's failure. @throws what is not the message's fault */

@@ -2,6 +2,8 @@ import type pg from 'pg';
 import { TransactionRequiredError } from '../errors/usage-errors.js';
 import { bindStatement, type BoundStatement } from '../sql/bound-statement.js';
 import { failureOf } from '../sql/failed-statement.js';
+import { isAtRest, untilAtRest } from './at-rest.js';
+import { respondedWithin } from './response-deadline.js';
 import { RESET_ROLE, RESET_SESSION } from './session-reset.js';
 import type { PgConnection } from './pg-session.js';
 import type { SqlSession } from '../sql/sql-session.js';
@@ -65,7 +67,8 @@ export class PgTransaction implements SqlSession {
     return this.#answered ? this.connection.client.getTransactionStatus() : 'T';
   }
 
-  get failure(): Error | undefined {
+  async failure(): Promise<Error | undefined> {
+    await this.#atRest();
     if (this.status !== 'E') return undefined;
     const doing = 'Going on in a transaction';
     const first = failureOf(this.connection.client);
@@ -204,7 +207,7 @@ export class PgTransaction implements SqlSession {
    * @returns false, with nothing done, when user code has ended the transaction
    */
   async commit(last: readonly BoundStatement[], wasLent: boolean): Promise<boolean> {
-    await this.#flushing;
+    await this.#atRest();
     this.#assertWhole();
     // Outside a transaction the last statements would take effect even without COMMIT.
     if (this.status === 'I') {
@@ -223,6 +226,15 @@ export class PgTransaction implements SqlSession {
       }
     }
     return true;
+  }
+
+  /** The status is that of the last statement only when all have been answered. */
+  async #atRest(): Promise<void> {
+    await this.#flushing;
+    const { client, queryTimeoutMs } = this.connection;
+    if (isAtRest(client)) return;
+    const timeoutMs = Math.max(this.timeoutMs, queryTimeoutMs);
+    await respondedWithin(client, timeoutMs, 'Waiting for statements in a transaction', untilAtRest(client));
   }
 
   #take(): Taken {

@@ -47,8 +47,3 @@ export async function respondedWithin<T>(
 export function closeSocket(client: pg.ClientBase): void {
   (client as unknown as { connection?: { stream?: { destroy(): unknown } } }).connection?.stream?.destroy();
 }
-
-/** Whether every statement sent on the connection has received its response. */
-export function isAtRest(client: pg.ClientBase): boolean {
-  return (client as unknown as { readyForQuery?: boolean }).readyForQuery === true;
-}

@@ -30,9 +30,10 @@ export interface SqlSession {
   resetSession?(): void | Promise<void>;
   /**
    * Why the transaction can no longer be committed: a statement has failed, and its error may have been caught; undefined if
-   * the server has reported no such thing, or if the driver does not pass that on.
+   * the server has reported no such thing. Waits for statements that are under way. Absent if the driver does not pass
+   * on what the server reports.
    */
-  readonly failure?: Error | undefined;
+  failure?(): Promise<Error | undefined>;
   /**
    * Calls back when the transaction has been committed; the same callback once. Absent if the driver does not report
    * it.

@@ -6,7 +6,7 @@ import {
   type Statement,
   TransactionRequiredError,
 } from '@waybill/kernel';
-import { failureOf, type PgQueryable, watchFailures } from '@waybill/kernel/internal';
+import { failureOf, failureSettling, type PgQueryable, watchFailures } from '@waybill/kernel/internal';
 import type pg from 'pg';
 import { callAtEnd, type PgConnectionEvents } from './connection-status.js';
 import {
@@ -24,25 +24,34 @@ export interface PgTransactionClient {
 }
 
 const INSTEAD = 'the pg client itself, after BEGIN and before COMMIT';
+const PG_CLIENT: HandleWords = { what: 'A pg client', instead: INSTEAD };
 
 /** pg: a client, of a pool or alone, after BEGIN. */
 export const joinPg: TransactionAdapter = (handle, options) => {
   if (isPgClient(handle)) {
-    assertOpen(handle, 'A pg client', INSTEAD);
-    return joinedOf(handle, options);
+    // Otherwise it is asked when the first statement runs.
+    if (failureSettling(handle) === undefined) assertOpen(handle, PG_CLIENT);
+    return {
+      session: new PgClientSession(handle, options),
+      onEnd: (callback) => callAtEnd(connectionOf(handle), callback),
+    };
   }
   if (has(handle, 'query') && has(handle, 'connect') && has(handle, 'idleCount', 'number'))
     throw noTransaction('A pg pool was passed where a transaction is needed', INSTEAD);
   return undefined;
 };
 
-/** The pg client beneath the transaction of an ORM, and its name in errors. */
-export interface PgBeneath {
-  /** The client, which the ORM may provide only as a promise. */
-  readonly client: () => Promise<unknown>;
-  /** What the caller passed: "A Knex transaction". */
+/** How errors call what the caller passed, and what to pass instead. */
+interface HandleWords {
+  /** "A Knex transaction". */
   readonly what: string;
   readonly instead: string;
+}
+
+/** The pg client beneath the transaction of an ORM. */
+export interface PgBeneath extends HandleWords {
+  /** The client, which the ORM may provide only as a promise. */
+  readonly client: () => Promise<unknown>;
 }
 
 /**
@@ -68,6 +77,28 @@ export function joinPgBeneath(beneath: PgBeneath, options: JoinOptions): JoinedT
   };
 }
 
+/** A session on the caller's own client. */
+class PgClientSession implements SqlSession {
+  readonly schema: string;
+
+  constructor(
+    private readonly client: PgTransactionClient,
+    private readonly options: JoinOptions,
+  ) {
+    this.schema = options.schema;
+  }
+
+  async run<Params extends readonly unknown[], Row>(
+    statement: Statement<Params, Row>,
+    ...params: Params
+  ): Promise<Row[]> {
+    // Awaiting nothing would let statements overtake this one that the caller sends without waiting.
+    if (failureSettling(this.client) === undefined) assertOpen(this.client, PG_CLIENT);
+    else await settledOpen(this.client, PG_CLIENT);
+    return sessionOf(this.client, this.options).run(statement, ...params);
+  }
+}
+
 class PgBeneathSession implements SqlSession {
   readonly schema: string;
   #client: Promise<PgTransactionClient> | undefined;
@@ -89,13 +120,13 @@ class PgBeneathSession implements SqlSession {
     ...params: Params
   ): Promise<Row[]> {
     const client = await this.client;
-    assertOpen(client, this.beneath.what, this.beneath.instead);
+    await settledOpen(client, this.beneath);
     return sessionOf(client, this.options).run(statement, ...params);
   }
 
   async runTogether(statements: readonly BoundStatement[]): Promise<void> {
     const client = await this.client;
-    assertOpen(client, this.beneath.what, this.beneath.instead);
+    await settledOpen(client, this.beneath);
     const { schema, prepared } = this.options;
     const connection = new PgConnection(client as unknown as pg.PoolClient, schema);
     await connection.runBatch(statements.map((statement) => ({ ...statement, prepared })));
@@ -110,24 +141,26 @@ class PgBeneathSession implements SqlSession {
   }
 }
 
-function joinedOf(client: PgTransactionClient, options: JoinOptions): JoinedTransaction {
-  return {
-    session: sessionOf(client, options),
-    onEnd: (callback) => callAtEnd(connectionOf(client), callback),
-  };
-}
-
 function sessionOf(client: PgTransactionClient, { schema, prepared }: JoinOptions): PgSession {
   return new PgSession(client as unknown as PgQueryable, schema, prepared);
 }
 
-/** The transaction status after the last statement. */
-function assertOpen(client: PgTransactionClient, what: string, instead: string): void {
+/** The transaction status after the last statement; see {@link settledOpen} for one that has just failed. */
+function assertOpen(client: PgTransactionClient, { what, instead }: HandleWords): void {
   const status = client.getTransactionStatus();
   watchFailures(client);
   if (status === 'E')
     throw TransactionRequiredError.afterFailure('No more statements can run', failureOf(client));
   if (status !== 'T') throw noTransaction(`${what} without an open transaction was passed`, instead);
+}
+
+/**
+ * Waits, if a statement of the client has just failed, until the server has said whether the transaction is still open:
+ * a COMMIT that fails ends it, and the next statement would commit by itself.
+ */
+async function settledOpen(client: PgTransactionClient, words: HandleWords): Promise<void> {
+  await failureSettling(client);
+  assertOpen(client, words);
 }
 
 function connectionOf(client: PgTransactionClient): PgConnectionEvents | undefined {

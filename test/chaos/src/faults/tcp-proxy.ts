@@ -3,6 +3,9 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** PostgreSQL's ReadyForQuery; its last byte is the transaction's status. */
+const READY = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
+
 /** One connection through a {@link TcpProxy}. */
 interface Pair {
   readonly client: Socket;
@@ -31,6 +34,7 @@ export class TcpProxy {
   #silent = false;
   #answersStopped = false;
   #latencyMs = 0;
+  #lateStatusMs = 0;
   /** How many bytes each connection may pass; asked for each. */
   #bytesToPass: (() => number) | undefined;
   #hold: { texts: readonly string[]; skip: number; taken: (held: HeldBytes) => void } | undefined;
@@ -95,6 +99,14 @@ export class TcpProxy {
   /** From now on everything arrives this much later, in milliseconds, in both directions. 0 ends it. */
   slowDown(latencyMs: number): void {
     this.#latencyMs = latencyMs;
+  }
+
+  /**
+   * From now on the transaction's status behind each response of PostgreSQL arrives this much later than the response,
+   * in milliseconds. 0 ends it.
+   */
+  delayStatus(ms: number): void {
+    this.#lateStatusMs = ms;
   }
 
   /** Breaks every connection. */
@@ -176,7 +188,7 @@ export class TcpProxy {
       } else if (this.#isToBeCut(bytes)) destroy(pair);
       else this.#pass(pair, 'server', bytes);
     });
-    server.on('data', (bytes) => this.#pass(pair, 'client', bytes));
+    server.on('data', (bytes) => this.#answer(pair, bytes));
     if (this.#silent) client.pause();
     if (this.#silent || this.#answersStopped) server.pause();
   }
@@ -196,8 +208,15 @@ export class TcpProxy {
     });
   }
 
+  #answer(pair: Pair, bytes: Buffer): void {
+    const isSplit = this.#lateStatusMs > 0 && bytes.subarray(-READY.length, -1).equals(READY.subarray(0, -1));
+    if (!isSplit) return this.#pass(pair, 'client', bytes);
+    if (bytes.length > READY.length) this.#pass(pair, 'client', bytes.subarray(0, -READY.length));
+    this.#pass(pair, 'client', bytes.subarray(-READY.length), this.#latencyMs + this.#lateStatusMs);
+  }
+
   /** Passes bytes on: at once or late, all of them or as many as the connection may still pass. */
-  #pass(pair: Pair, to: 'client' | 'server', bytes: Buffer): void {
+  #pass(pair: Pair, to: 'client' | 'server', bytes: Buffer, latencyMs: number = this.#latencyMs): void {
     const passed = bytes.subarray(0, Math.max(0, Math.min(bytes.length, pair.bytesLeft)));
     pair.bytesLeft -= bytes.length;
     const deliver = (): void => {
@@ -206,8 +225,8 @@ export class TcpProxy {
       if (pair.bytesLeft < 0) pair[to].end(() => destroy(pair));
     };
     const before = pair.underway[to];
-    if (this.#latencyMs === 0 && before === undefined) return deliver();
-    const late = sleep(this.#latencyMs);
+    if (latencyMs === 0 && before === undefined) return deliver();
+    const late = sleep(latencyMs);
     const arrived = Promise.all([before, late]).then(() => {
       if (pair.underway[to] === arrived) pair.underway[to] = undefined;
       deliver();

@@ -140,7 +140,7 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
     rules: ['a handler begins in a sound transaction'],
     simulator: 'lane',
     at: { file: 'consumer/dist/delivery/handler-calls.js' },
-    find: 'if (session.failure !== undefined)',
+    find: 'if (failure !== undefined)',
     replace: 'if (false)',
   },
   'older-position-read': ofModel(

@@ -269,7 +269,7 @@ export class LaneProcess {
     const mood = this.load.moodOf(offset);
     this.world.note(() => `${this.memberId}: attempt ${attempt} of message ${offset}: ${mood}`);
     this.observer.begins(delivery);
-    if (session.failure !== undefined)
+    if ((await session.failure?.()) !== undefined)
       this.world.broken('a handler begins in a sound transaction', `that of message ${offset} does not`);
     this.running.add(offset);
     try {
