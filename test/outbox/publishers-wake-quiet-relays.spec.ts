@@ -9,7 +9,9 @@ import { timersOf } from '../support/timers.js';
 
 let fixture: Fixture;
 beforeEach(async () => {
-  fixture = await Fixture.create();
+  fixture = await Fixture.create(undefined, {
+    withoutPooler: 'announcements arrive by LISTEN, which receives nothing through a transaction pooler',
+  });
   fixture.signals.start();
   await waitUntil(() => fixture.signals.listening, { describe: 'it listens' });
 });

@@ -28,6 +28,8 @@ export interface FixtureOptions {
   readonly busServer?: string;
   /** Why a test needs the bus in the service's database, wherever the run has its buses. */
   readonly inOneDatabase?: string;
+  /** Why a test needs sessions of its own, also where the run has poolers. */
+  readonly withoutPooler?: string;
 }
 
 /**
@@ -54,11 +56,13 @@ export class Fixture {
   private constructor(
     private readonly service: MigratedDatabase,
     private readonly ownBus: MigratedDatabase | undefined,
+    isDirect: boolean,
   ) {
-    this.url = service.connectionString;
+    const urlOf = (one: MigratedDatabase): string => (isDirect ? one.directUrl : one.connectionString);
+    this.url = urlOf(service);
     this.directUrl = service.directUrl;
     this.database = new PgDatabase({ connectionString: this.url, connectionsMax: 30 });
-    this.busUrl = ownBus?.connectionString ?? this.url;
+    this.busUrl = ownBus === undefined ? this.url : urlOf(ownBus);
     this.busDirectUrl = ownBus?.directUrl ?? this.directUrl;
     this.bus =
       ownBus === undefined
@@ -72,13 +76,13 @@ export class Fixture {
 
   static async create(
     topics: Readonly<Record<string, TopicOptions>> = { orders: {} },
-    { server = testServerUrl(), inOneDatabase, ...given }: FixtureOptions = {},
+    { server = testServerUrl(), inOneDatabase, withoutPooler, ...given }: FixtureOptions = {},
   ): Promise<Fixture> {
     const busServer = inOneDatabase === undefined ? (given.busServer ?? busServerUrl()) : undefined;
     const part = busServer === undefined ? undefined : 'service';
     const service = await migratedDatabase('flow', server, part);
     const bus = busServer === undefined ? undefined : await migratedDatabase('bus', busServer, 'bus');
-    const fixture = new Fixture(service, bus);
+    const fixture = new Fixture(service, bus, withoutPooler !== undefined);
     const { database } = fixture;
     for (const [name, options] of Object.entries(topics)) await fixture.topics.create(name, options);
     await database.pool.query(
