@@ -183,6 +183,24 @@ test('no handler is called in a transaction in which another has swallowed a fai
   expect(calls.slice(7)).toEqual([7, 8, 9, 10, 11, 12, 7, 8, 9, 10, 11, 12, 13, 14]);
 });
 
+test('of the messages that shared a lost connection, only the one that was running runs alone afterwards', async () => {
+  let isLost = false;
+  const handler: Handler = async (delivery) => {
+    await floor.keep(delivery);
+    if (numberOf(delivery) !== 10 || isLost) return;
+    isLost = true;
+    await (delivery.transaction as pg.PoolClient).query('select pg_terminate_backend(pg_backend_pid())');
+  };
+  await floor.publish(upTo(15).map((n) => ({ n, key: 'key' })));
+  await floor.consume(handler, { concurrency: 'partition', batchMs: 10_000 });
+  await waitUntil(async () => (await floor.effects()).length === 15, { describe: 'all have ended' });
+  const { rows } = await fixture.database.pool.query<{ shared: number[] }>(
+    'select array_agg(n order by id) as shared from effect where n >= 7 group by xmin::text order by min(id)',
+  );
+  // 7 to 14 shared the connection. A lane that is opened again begins with one message, and doubles.
+  expect(rows.map(({ shared }) => shared)).toEqual([[7], [8, 9], [10], [11, 12, 13, 14]]);
+});
+
 test('later deliveries do not wait for a position whose transaction failed', async () => {
   const handler: Handler = async (delivery) => {
     await floor.keep(delivery);
@@ -197,19 +215,25 @@ test('later deliveries do not wait for a position whose transaction failed', asy
 
 test('a handler that is slow at times holds up only those behind it in its transaction, and no more begin', async () => {
   const seen: { n: number; xid: string }[] = [];
+  const skipped: number[] = [];
   const handler: Handler = async (delivery) => {
     const n = numberOf(delivery);
-    const { rows } = await (delivery.transaction as pg.PoolClient).query<{ xid: string }>(
-      'select pg_current_xact_id()::text as xid',
+    const { rows } = await (delivery.transaction as pg.PoolClient).query<{ xid: string; position: number }>(
+      `select pg_current_xact_id()::text as xid,
+              (select coalesce(max(position), 0)::int from waybill.consumer_position) as position`,
     );
+    const [at] = rows;
+    if (at === undefined || at.position > n) skipped.push(n);
     if (n === 20) await new Promise((resolve) => setTimeout(resolve, 300));
-    seen.push({ n, xid: rows[0]?.xid ?? '' });
+    seen.push({ n, xid: at?.xid ?? '' });
   };
   await floor.publish(upTo(60).map((n) => ({ n, key: 'key' })));
   await floor.consume(handler, { concurrency: 'partition', batchMs: 50 });
   await waitUntil(() => seen.length === 60, { describe: 'all are handled', timeoutMs: 20_000 });
   const slow = seen.find(({ n }) => n === 20)?.xid;
   expect(seen.map(({ n }) => n)).toEqual(upTo(60));
+  // If the process had crashed then, the next owner would have gone on behind them.
+  expect(skipped).toEqual([]);
   expect(seen.findLast(({ xid }) => xid === slow)?.n).toBe(20);
   expect(new Set(seen.map(({ xid }) => xid)).size).toBeLessThan(30);
 });

@@ -110,6 +110,21 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     expect(await effects()).not.toContain(2);
   });
 
+  test('a message whose COMMIT loses its connection every time becomes a dead letter, and stops no other', async () => {
+    await fixture.database.pool.query(`
+      create function end_session() returns trigger language plpgsql as $$
+      begin
+        perform pg_terminate_backend(pg_backend_pid());
+        return null;
+      end $$;
+      create constraint trigger ends_session after insert on effect deferrable initially deferred
+        for each row when (new.n = 2) execute function end_session()`);
+    await consume(() => Promise.resolve());
+    expect(await letter()).toMatchObject({ reason: 'connection-lost' });
+    await others();
+    expect(await effects()).not.toContain(2);
+  });
+
   test('a message that loses its connection once takes effect once, and is not a dead letter', async () => {
     let lost = false;
     await consume(async (tx) => {

@@ -68,3 +68,34 @@ test.each(ORMS.filter(({ name }) => name !== 'postgres.js').map((kind) => [kind.
   },
   20_000,
 );
+
+test('of an ORM, whose connections may keep other settings, messages share no transaction unawares', async () => {
+  const [kind] = ORMS.filter(({ name }) => name === 'Knex');
+  if (kind === undefined) throw new Error('there is no such ORM');
+  const orm = await kind.connect(fixture.url, 3);
+  const waybill = new Waybill('default', {
+    database: { connectionString: fixture.url },
+    relay: false,
+    group: 'group-unasked',
+    ...(orm.transactions === undefined ? {} : { transactions: orm.transactions }),
+  });
+  const seen: string[] = [];
+  await waybill.consume({
+    subscriptions: [
+      resolveSubscription(
+        'orders',
+        async ({ session }) => {
+          seen.push(...(await session.run(readSettings)).map(({ xid }) => xid));
+        },
+        { batchMs: 10_000, concurrency: 'partition' },
+      ),
+    ],
+  });
+  try {
+    await waitUntil(() => seen.length >= MESSAGES, { describe: 'all are handled' });
+  } finally {
+    await waybill.stop();
+    await orm.close();
+  }
+  expect(new Set(seen).size).toBe(MESSAGES);
+});
