@@ -9,6 +9,15 @@ export const appendRecords = statement<[partitionIds: readonly (number | null)[]
   from :bus.log_append($1, $2, $3, $4, $5, $6, $7, $8) a`);
 
 /**
+ * Where a hand-over of the same transaction has put its batches, and the server's start: a statement of its own, because the
+ * hand-over has waited for locks.
+ * Locks: none; the hand-over holds the structure's, so that the newest bucket stays the same
+ */
+export const appendedTo = statement<[], { bucketSeq: number; incarnation: number }>('appended-to', `select pg_catalog.max(b.seq) as "bucketSeq",
+       (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000::double precision)::bigint as incarnation
+  from :bus.log_bucket b`);
+
+/**
  * What the log holds of a source: the bus's id, the log's epoch, and the newest pass (n = 0: none).
  * Index: source_service_id_key, log_source_n
  */

@@ -28,14 +28,19 @@ export interface AppendOptions {
  */
 export type AppendStatements = (batches: readonly ReadyBatch[]) => readonly BoundStatement[];
 
-/**
- * Makes the statements that hand a pass of an outbox over to the log in the same database: the last of the transaction that
- * stores the pass.
- */
-export type HandOverStatements = (
-  pass: SourcePass,
-  batches: readonly ReadyBatch[],
-) => readonly BoundStatement[];
+/** How the transaction that stores a pass hands it over to the log in the same database. */
+export interface HandOverWithin {
+  /** The last statements of the transaction. */
+  readonly statements: readonly BoundStatement[];
+  /**
+   * Announces the records. To be called once the transaction has committed.
+   * @param results the rows of each of the statements
+   */
+  committed(results: readonly (readonly unknown[])[]): void;
+}
+
+/** Makes the hand-over of a pass. @param batches sorted by `sortForAppend`; they must not change until it is committed */
+export type HandOvers = (pass: SourcePass, batches: readonly ReadyBatch[]) => HandOverWithin;
 
 /** Which of the histories of a log. */
 export interface LogHistory {
@@ -124,7 +129,7 @@ export interface LogEngine {
   askSource(serviceId: string): Promise<SourceState>;
 
   /**
-   * Appends one pass of an outbox: all of its batches or none, and once, however often it is called.
+   * Appends one pass of an outbox: all of its batches or none, and once, however often it is called. Announces its records.
    * @param batches sorted by `sortForAppend`; may be empty
    * @param keys of subjects, as far as the sender has those that the batches need: they take effect with the batches, except
    *   those of erased subjects
@@ -137,7 +142,7 @@ export interface LogEngine {
   refusalOf(pass: SourcePass, batches: readonly ReadyBatch[]): Promise<unknown>;
 
   /** How a transaction of `database` hands a pass over; undefined if the log is not in that database. */
-  handOverWithin(database: PgDatabase): HandOverStatements | undefined;
+  handOverWithin(database: PgDatabase): HandOvers | undefined;
 
   /** The passes of a service's outbox from a number on, as far as the log remembers them. */
   passesOf(serviceId: string, fromN: number): Promise<readonly LoggedPass[]>;

@@ -4,7 +4,6 @@ import { assertInRange } from '../engine/assert-in-range.js';
 import type {
   Fetched,
   FetchedBatch,
-  FetchLimits,
   FetchPosition,
   LogHistory,
   PartitionOffsets,
@@ -35,7 +34,7 @@ interface Wanted extends FetchPosition {
 /** Placeholder for the bucket number of a partition without buckets. */
 const NO_BUCKET = -1;
 /** Target size of a fetch for each partition, in bytes. */
-const FETCH_BYTES = 1024 * 1024;
+export const FETCH_BYTES = 1024 * 1024;
 const MOST_BATCHES = 64;
 
 /**
@@ -97,10 +96,7 @@ export class LogReader {
   }
 
   /** As {@link LogEngine.fetch}. */
-  async fetch(
-    positions: readonly FetchPosition[],
-    { partitionBytes = FETCH_BYTES }: FetchLimits = {},
-  ): Promise<Fetched> {
+  async fetch(positions: readonly FetchPosition[], partitionBytes: number): Promise<Fetched> {
     return this.database.withConnection(async (connection) => {
       if (positions.length === 0) return this.#nothing(connection);
       const batches: FetchedBatch[] = [];

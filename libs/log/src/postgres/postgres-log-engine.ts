@@ -1,12 +1,21 @@
-import { type Clock, invariant, type Logger, type PgDatabase } from '@waybill/kernel';
+import {
+  type BoundStatement,
+  type Clock,
+  invariant,
+  type Logger,
+  type PgDatabase,
+  systemClock,
+} from '@waybill/kernel';
 import type {
   AppendOptions,
   AppendStatements,
   Fetched,
   FetchLimits,
   FetchPosition,
-  HandOverStatements,
+  HandOvers,
+  HandOverWithin,
   LogEngine,
+  LogHistory,
   LogIdentity,
   PartitionOffsets,
 } from '../engine/log-engine.js';
@@ -25,9 +34,10 @@ import {
   nextProducerId,
 } from '../statements.generated.js';
 import { appendCall, keyCalls } from './append-call.js';
-import { handOverCall } from './hand-over-call.js';
+import { APPENDED_TO, handOverCall, type HandedOver, type AppendedTo } from './hand-over-call.js';
 import { GroupMembership } from './group-membership.js';
-import { LogReader } from './log-reader.js';
+import { LogTail } from '../engine/log-tail.js';
+import { FETCH_BYTES, LogReader } from './log-reader.js';
 import { PostgresSignals } from './postgres-signals.js';
 import { PostgresSubjectKeys } from './postgres-subject-keys.js';
 import { PostgresTopics } from './postgres-topics.js';
@@ -57,6 +67,8 @@ export class PostgresLogEngine implements LogEngine {
   readonly signals: LogSignals;
   readonly subjectKeys: LogSubjectKeys;
   readonly #reader: LogReader;
+  readonly #signals: PostgresSignals;
+  readonly #tail: LogTail;
 
   constructor(
     private readonly database: PgDatabase,
@@ -65,7 +77,9 @@ export class PostgresLogEngine implements LogEngine {
     const { service = database } = options;
     const copy = service === null ? undefined : new TopicCopy(service.session);
     this.topics = new Topics(new PostgresTopics(database.session), copy);
-    this.signals = new PostgresSignals(database, options);
+    this.#signals = new PostgresSignals(database, options);
+    this.signals = this.#signals;
+    this.#tail = new LogTail(this.#signals, options.clock ?? systemClock);
     this.subjectKeys = new PostgresSubjectKeys(database.session);
     this.#reader = new LogReader(database, this.topics);
   }
@@ -108,7 +122,8 @@ export class PostgresLogEngine implements LogEngine {
     batches: readonly ReadyBatch[],
     keys?: readonly WrappedKey[],
   ): Promise<void> {
-    await this.database.runTogether([handOverCall(pass, batches, keys)]);
+    const { statements, committed } = this.#handOver(pass, batches, [handOverCall(pass, batches, keys)]);
+    committed(await this.database.runTogether(statements));
   }
 
   async refusalOf(pass: SourcePass, batches: readonly ReadyBatch[]): Promise<unknown> {
@@ -124,17 +139,53 @@ export class PostgresLogEngine implements LogEngine {
     });
   }
 
-  handOverWithin(database: PgDatabase): HandOverStatements | undefined {
+  handOverWithin(database: PgDatabase): HandOvers | undefined {
     if (database !== this.database) return undefined;
-    return (pass, batches) => [...keyCalls(batches), handOverCall(pass, batches)];
+    return (pass, batches) =>
+      this.#handOver(pass, batches, [...keyCalls(batches), handOverCall(pass, batches)]);
+  }
+
+  /** @param calls the last one hands the pass over */
+  #handOver(
+    { logEpoch }: SourcePass,
+    batches: readonly ReadyBatch[],
+    calls: readonly BoundStatement[],
+  ): HandOverWithin {
+    const isRead = this.#tail.isRead;
+    return {
+      statements: isRead ? [...calls, APPENDED_TO] : calls,
+      committed: (results) => {
+        const handedOver = results[calls.length - 1] as readonly HandedOver[];
+        const [to] = (results[calls.length] ?? []) as readonly AppendedTo[];
+        if (to === undefined || handedOver.some(({ already }) => already))
+          return this.#signals.send('appended');
+        const { bucketSeq, incarnation } = to;
+        const appended = batches.map((batch, index) => {
+          const { baseOffset } = handedOver[index] as HandedOver;
+          return { ...batch, baseOffset, lastOffset: baseOffset + batch.recordCount - 1, bucketSeq };
+        });
+        this.#tail.add(appended, { logEpoch, incarnation });
+        this.#signals.sendHandedOver();
+      },
+    };
   }
 
   passesOf(serviceId: string, fromN: number): Promise<readonly LoggedPass[]> {
     return this.database.session.run(listPasses, serviceId, fromN);
   }
 
-  fetch(positions: readonly FetchPosition[], limits?: FetchLimits): Promise<Fetched> {
-    return this.#reader.fetch(positions, limits);
+  async fetch(positions: readonly FetchPosition[], limits: FetchLimits = {}): Promise<Fetched> {
+    const { partitionBytes = FETCH_BYTES } = limits;
+    const { fetched: kept, asked } = this.#tail.take(positions, partitionBytes);
+    if (kept !== undefined && asked.length === 0 && positions.length > 0) return kept;
+    const before = this.#tail.mark();
+    const fetched = await this.#reader.fetch(asked, partitionBytes);
+    this.#tail.learn(asked, fetched, before);
+    if (kept === undefined || kept.batches.length === 0) return fetched;
+    // What was kept may be of another history: it is asked for again.
+    if (!isSameHistory(kept.history, fetched.history)) return { ...fetched, mayHaveMore: true };
+    const mayHaveMore = kept.mayHaveMore || fetched.mayHaveMore;
+    return { ...fetched, batches: [...kept.batches, ...fetched.batches], mayHaveMore };
   }
 
   offsets(partitionIds: readonly number[]): Promise<ReadonlyMap<number, PartitionOffsets>> {
@@ -161,4 +212,8 @@ export class PostgresLogEngine implements LogEngine {
   join(options: MembershipOptions): Membership {
     return new GroupMembership(this.database, this.topics, this.signals, { ...this.options, ...options });
   }
+}
+
+function isSameHistory(one: LogHistory, other: LogHistory): boolean {
+  return one.logEpoch === other.logEpoch && one.incarnation === other.incarnation;
 }

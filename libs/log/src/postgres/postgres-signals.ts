@@ -64,6 +64,7 @@ export class PostgresSignals implements LogSignals {
   readonly #proof = new Bell();
   readonly #proveMs: number;
   #isListening = false;
+  #news = 0;
   #stopped = true;
 
   constructor(
@@ -103,9 +104,24 @@ export class PostgresSignals implements LogSignals {
     return () => this.#bells[signal].delete(bell);
   }
 
+  /** Grows with each announcement of records, but for those of {@link sendHandedOver}. */
+  get news(): number {
+    return this.#news;
+  }
+
   /** Signals this process and all others. Never throws; need not be awaited. */
   send(signal: Signal): void {
     this.#ring(signal);
+    this.#sendToOthers(signal);
+  }
+
+  /** Announces records that readers in this process find without asking the log. */
+  sendHandedOver(): void {
+    for (const bell of this.#bells.appended) bell.ring();
+    this.#sendToOthers('appended');
+  }
+
+  #sendToOthers(signal: Signal): void {
     const sending = this.#sending.get(signal);
     if (sending !== undefined) {
       sending.again = true;
@@ -137,6 +153,7 @@ export class PostgresSignals implements LogSignals {
   }
 
   #ring(signal: Signal): void {
+    if (signal === 'appended') this.#news += 1;
     for (const bell of this.#bells[signal]) bell.ring();
   }
 

@@ -8,9 +8,10 @@ import {
 } from '@waybill/kernel';
 import {
   bindService,
-  type HandOverStatements,
+  type HandOvers,
   type LogEngine,
   type ReadyBatch,
+  type SourcePass,
   type SourceState,
   type WrappedKey,
 } from '@waybill/log';
@@ -43,7 +44,7 @@ export interface HandOverDependencies {
  */
 export class HandOver {
   /** How the relay's own transaction appends; undefined when the log is elsewhere. */
-  readonly within: HandOverStatements | undefined;
+  readonly within: HandOvers | undefined;
   readonly #amendments: Amendments;
   /** The newest pass that the log holds, or that is on its way there; undefined while that is in doubt. */
   #newest: PassId | undefined;
@@ -99,7 +100,7 @@ export class HandOver {
   }
 
   /** The pass as the log gets it. */
-  sourcePass({ n, token, before }: NewPass): Parameters<HandOverStatements>[0] {
+  sourcePass({ n, token, before }: NewPass): SourcePass {
     const tokenBefore = before.n === 0 ? null : before.token;
     return { serviceId: this.#serviceId, logEpoch: this.#logEpoch, n, token, tokenBefore };
   }
@@ -112,7 +113,6 @@ export class HandOver {
     this.#newest = { n: pass.n, token: pass.token };
     if (this.within !== undefined) {
       this.#answeredN = pass.n;
-      this.dependencies.log.signals.send('appended');
       return;
     }
     this.#own.add(pass.token);
@@ -142,7 +142,6 @@ export class HandOver {
   #answered({ n, token }: PassId): void {
     this.#answeredN = Math.max(this.#answeredN, n);
     this.#own.delete(token);
-    this.dependencies.log.signals.send('appended');
   }
 
   /** Waits until all that was sent is answered, or has failed. */

@@ -315,7 +315,8 @@ export class Relay {
     const { within } = this.#handOver;
     const intention = intend(pass, within === undefined ? this.#handOver.answeredN : pass.n);
     const aside = rejected.length > 0 ? [setAside(rejected, span)] : [];
-    const append = within?.(this.#handOver.sourcePass(pass), batches) ?? [];
+    const handOver = within?.(this.#handOver.sourcePass(pass), batches);
+    const append = handOver?.statements ?? [];
     const keyIds = within === undefined ? subjectKeyIdsOf(batches) : [];
     const keys = keyIds.length > 0 ? [bindStatement(readSubjectKeys, keyIds)] : [];
     const changes = timerStatements(timers);
@@ -326,6 +327,7 @@ export class Relay {
     this.#blamed.clear();
     if (changes.length > 0) this.dependencies.alarm?.armed(armedBy(results.slice(1, 1 + changes.length)));
     this.#base = cursorAfter(pass);
+    handOver?.committed(results.slice(statements.length - append.length));
     const read = keys.length > 0 ? (results[statements.length - 1] as WrappedKey[]) : [];
     await this.#handOver.committed(pass, batches, read);
     this.#moved += moved;
