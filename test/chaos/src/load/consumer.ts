@@ -9,9 +9,10 @@ import {
   resolveBatchSubscription,
   resolveSubscription,
 } from '@waybill/consumer';
-import { PgTransactionRunner } from '@waybill/kernel';
+import { Bell, PgTransactionRunner } from '@waybill/kernel';
+import { Relay } from '@waybill/outbox';
 import type { PoolClient } from 'pg';
-import { openProgram, type ProgramSettings, settingsOf } from './program.js';
+import { openProgram, type ProgramSettings, RELAY, settingsOf } from './program.js';
 import { HALF_TOPIC, LATER_TOPIC, TOPIC } from './topic.js';
 
 interface ConsumerSettings extends ProgramSettings {
@@ -21,6 +22,8 @@ interface ConsumerSettings extends ProgramSettings {
   readonly heartbeatMs: number;
   /** Whether it also handles what is due later, and half messages. */
   readonly handlesOthers: boolean;
+  /** Whether it also moves messages to the log, so that its group reads some of them from its memory. */
+  readonly relays: boolean;
 }
 
 /** Some messages fail at their first attempts, some are slow, some try to end the transaction that they are lent, some are refused. */
@@ -34,6 +37,7 @@ type Order = { readonly n: number };
 
 const settings = settingsOf<ConsumerSettings>();
 let consumer: Consumer | undefined;
+let relay: Relay | undefined;
 let deliveries = 0;
 let retention: ProgressRetention | undefined;
 /** The rings turn in seconds here. */
@@ -41,6 +45,7 @@ const INTERVAL_MS = 200;
 const { database, log, logger, history } = openProgram(settings, async () => {
   await retention?.service.stop();
   await consumer?.stop();
+  await relay?.service.stop();
 });
 
 async function handle(delivery: Delivery): Promise<void> {
@@ -121,6 +126,10 @@ consumer = new Consumer(
   { leaseMs, heartbeatMs, maxCrashes: 100, drainMs: 5_000 },
 );
 await consumer.start();
+if (settings.relays) {
+  relay = new Relay({ database, log, bell: new Bell(), logger }, RELAY);
+  relay.service.start();
+}
 // The other service has no relay, whose process turns the rings.
 if (settings.service !== undefined) {
   retention = new ProgressRetention(database, { intervalMs: INTERVAL_MS }, logger);

@@ -7,6 +7,9 @@ import { HistoryWriter } from '../history/history-writer.js';
 const BLOCKED_MS = 5_000;
 const BUS_CONNECTIONS = 6;
 
+/** Options of every relay. */
+export const RELAY = { pollMaxMs: 100, leaseMs: 2_000 };
+
 /** What every program of the load is started with. */
 export interface ProgramSettings {
   /** The database, by the program's own proxy. */

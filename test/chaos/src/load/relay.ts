@@ -2,7 +2,7 @@ import { ProgressRetention } from '@waybill/consumer';
 import { Bell } from '@waybill/kernel';
 import { LogRetention } from '@waybill/log/postgres';
 import { OutboxRetention, Relay } from '@waybill/outbox';
-import { openProgram, type ProgramSettings, settingsOf } from './program.js';
+import { openProgram, type ProgramSettings, RELAY, settingsOf } from './program.js';
 
 const settings = settingsOf<ProgramSettings>();
 let relay: Relay | undefined;
@@ -17,7 +17,7 @@ const retention = [
   new LogRetention(bus, { bucketMs: 3_000, intervalMs: INTERVAL_MS }, logger),
   new ProgressRetention(database, { intervalMs: INTERVAL_MS }, logger),
 ];
-relay = new Relay({ database, log, bell: new Bell(), logger }, { pollMaxMs: 100, leaseMs: 2_000 });
+relay = new Relay({ database, log, bell: new Bell(), logger }, RELAY);
 relay.service.start();
 for (const { service } of retention) service.start();
 console.log('ready');

@@ -122,6 +122,7 @@ export function programs(load: ProgramsToRun): Program[] {
       group,
       concurrency: GROUPS[group],
       handlesOthers: group === 'by-key',
+      relays: group !== 'elsewhere' && number === 1,
       ...(group === 'elsewhere' ? { service: local, bus: bus ?? main } : {}),
       ...LEASE,
     }),
