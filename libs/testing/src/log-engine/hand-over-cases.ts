@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { newId } from '@waybill/kernel';
+import { Bell, newId } from '@waybill/kernel';
 import type { LogEngine, ReadyBatch, SourcePass } from '@waybill/log';
 import { appendOne, batchOf, type CaseLog, endsOf, partitionOf, readFrom } from './log-under-test.js';
 
@@ -50,6 +50,23 @@ export const handOverCases: readonly (readonly [string, (log: CaseLog) => Promis
       await engine.handOver(pass, [batchOf(first, ['z'])]);
       assert.equal(await valuesIn(engine, first), 'abc');
       assert.equal(await valuesIn(engine, second), 'x');
+    },
+  ],
+  [
+    'announces what is handed over to the readers of its process',
+    async (log) => {
+      const { log: engine, topic } = await log.withTopic(1);
+      const partitionId = partitionOf(topic, 0);
+      const source = await Source.on(engine);
+      const bell = new Bell();
+      const stop = engine.signals.subscribe('appended', bell);
+      // Whether anybody has read before or not.
+      for (const value of ['a', 'b']) {
+        await engine.handOver(source.next(), [batchOf(partitionId, [value])]);
+        assert.ok(await bell.wait(10_000), 'nothing was announced');
+        assert.equal((await valuesIn(engine, partitionId)).at(-1), value);
+      }
+      stop();
     },
   ],
   [
