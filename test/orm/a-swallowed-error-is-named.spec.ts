@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { bindStatement, PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
-import { statement } from '@waybill/kernel/internal';
-import { Outbox, type TransactionHandle } from '@waybill/outbox';
+import { savepointOf, statement } from '@waybill/kernel/internal';
+import { joinTransaction, Outbox, type TransactionHandle } from '@waybill/outbox';
 import pg from 'pg';
 import { Fixture } from '../support/fixture.js';
 import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
@@ -9,6 +9,8 @@ import { type Orm, ORMS } from './orms.js';
 
 /** Their drivers hide the server's errors from Waybill: it can only report that an error was swallowed. */
 const SILENT = /Prisma|postgres\.js/;
+
+const savepoint = savepointOf('saga');
 
 let fixture: Fixture;
 let proxy: TcpProxy;
@@ -59,6 +61,21 @@ describe.each(CASES)('a statement has failed in a transaction by $name$how', ({ 
     expectNamed(await failing.catch((error: unknown) => error));
   });
 
+  test('and Waybill goes back to a savepoint of its own: the transaction goes on', async () => {
+    const published = orm.transaction(async (tx) => {
+      const { session } = joinTransaction(tx, 'waybill', true);
+      await session.run(savepoint.set);
+      await swallow(tx);
+      await session.run(savepoint.goBack);
+      return new Outbox().publish(tx, { topic: 'orders', payload: {} });
+    });
+    // It lets no transaction commit in which a statement has failed.
+    if (/postgres\.js/.test(name)) return void (await expect(published).rejects.toThrow('division by zero'));
+    const { id } = await published;
+    const found = await fixture.database.pool.query('select from waybill.outbox where message_id = $1', [id]);
+    expect(found.rowCount).toBe(1);
+  });
+
   test('and a message is published: it is refused with the error of the statement', async () => {
     const failing = orm.transaction(async (tx) => {
       const outbox = new Outbox();
@@ -82,6 +99,7 @@ describe('a pg transaction has ended by a failure, and its status arrives late',
   test('COMMIT was refused: a message that is published on its client is refused', async () => {
     const clients = pool();
     const client = await clients.connect();
+    const before = await waitingRows();
     try {
       await client.query('begin');
       await client.query('insert into deferred values (1), (1)');
@@ -89,7 +107,7 @@ describe('a pg transaction has ended by a failure, and its status arrives late',
       await expect(new Outbox().publish(client, { topic: 'orders', payload: {} })).rejects.toThrow(
         'without an open transaction',
       );
-      expect(await waitingRows()).toBe(0);
+      expect(await waitingRows()).toBe(before);
     } finally {
       client.release();
       await clients.end();

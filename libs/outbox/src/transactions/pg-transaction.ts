@@ -93,8 +93,8 @@ class PgClientSession implements SqlSession {
     ...params: Params
   ): Promise<Row[]> {
     // Awaiting nothing would let statements overtake this one that the caller sends without waiting.
-    if (failureSettling(this.client) === undefined) assertOpen(this.client, PG_CLIENT);
-    else await settledOpen(this.client, PG_CLIENT);
+    if (failureSettling(this.client) === undefined) assertBegun(this.client, PG_CLIENT);
+    else await settledBegun(this.client, PG_CLIENT);
     return sessionOf(this.client, this.options).run(statement, ...params);
   }
 }
@@ -120,13 +120,13 @@ class PgBeneathSession implements SqlSession {
     ...params: Params
   ): Promise<Row[]> {
     const client = await this.client;
-    await settledOpen(client, this.beneath);
+    await settledBegun(client, this.beneath);
     return sessionOf(client, this.options).run(statement, ...params);
   }
 
   async runTogether(statements: readonly BoundStatement[]): Promise<void> {
     const client = await this.client;
-    await settledOpen(client, this.beneath);
+    await settledBegun(client, this.beneath);
     const { schema, prepared } = this.options;
     const connection = new PgConnection(client as unknown as pg.PoolClient, schema);
     await connection.runBatch(statements.map((statement) => ({ ...statement, prepared })));
@@ -145,22 +145,31 @@ function sessionOf(client: PgTransactionClient, { schema, prepared }: JoinOption
   return new PgSession(client as unknown as PgQueryable, schema, prepared);
 }
 
-/** The transaction status after the last statement; see {@link settledOpen} for one that has just failed. */
-function assertOpen(client: PgTransactionClient, { what, instead }: HandleWords): void {
+/**
+ * The transaction status after the last statement; see {@link settledBegun} for one that has just failed.
+ * @throws TransactionRequiredError also when the transaction has failed
+ */
+function assertOpen(client: PgTransactionClient, words: HandleWords): void {
+  assertBegun(client, words);
+  if (client.getTransactionStatus() === 'E')
+    throw TransactionRequiredError.afterFailure('No more statements can run', failureOf(client));
+}
+
+/** A transaction that has failed may go on from a savepoint: anything else is refused by the server. */
+function assertBegun(client: PgTransactionClient, { what, instead }: HandleWords): void {
   const status = client.getTransactionStatus();
   watchFailures(client);
-  if (status === 'E')
-    throw TransactionRequiredError.afterFailure('No more statements can run', failureOf(client));
-  if (status !== 'T') throw noTransaction(`${what} without an open transaction was passed`, instead);
+  if (status !== 'T' && status !== 'E')
+    throw noTransaction(`${what} without an open transaction was passed`, instead);
 }
 
 /**
  * Waits, if a statement of the client has just failed, until the server has said whether the transaction is still open:
  * a COMMIT that fails ends it, and the next statement would commit by itself.
  */
-async function settledOpen(client: PgTransactionClient, words: HandleWords): Promise<void> {
+async function settledBegun(client: PgTransactionClient, words: HandleWords): Promise<void> {
   await failureSettling(client);
-  assertOpen(client, words);
+  assertBegun(client, words);
 }
 
 function connectionOf(client: PgTransactionClient): PgConnectionEvents | undefined {
