@@ -64,6 +64,8 @@ export class LoadProcess {
   /** @param skewMs how far its clock is off, in milliseconds. Default 0 */
   async start(skewMs = 0): Promise<void> {
     this.#incarnation += 1;
+    // A black hole swallows the connections that there are; where it lasts, a process would be started elsewhere.
+    for (const { proxy } of this.ways) proxy.heal();
     const path = fileURLToPath(new URL(`../load/${this.program}.js`, import.meta.url));
     const settings = {
       ...this.settings(this.#incarnation),
